@@ -1,0 +1,113 @@
+"""PEP 751 locks, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from mirror.core.errors import MirrorError
+from mirror.core.model import IndexFile, LockedPackage, Target
+from mirror.core.target import usable
+from mirror.core.text import visible
+from mirror.core.toml import read_toml
+
+Pin = tuple[NormalizedName, Version]
+
+
+def read_pins(text: str) -> tuple[Pin, ...]:
+    """The (name, version) of every package in a PEP 751 lock, sorted.
+
+    Names and versions are all that is taken: which files answer them is for the index to say, not for a text that came
+    out of a sandbox. Raises MirrorError (`bad-lock`).
+    """
+    try:
+        return tuple(sorted(_pin(package) for package in read_toml(text).get("packages", [])))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MirrorError(
+            "bad-lock",
+            f"the resolver's lock cannot be read: {visible(str(error), 300)}",
+            hint="a metadata hook may have written it: see the resolver's log",
+        ) from error
+
+
+def _pin(package: Mapping[str, Any]) -> Pin:
+    name, version = package["name"], package["version"]
+    if not isinstance(name, str) or not isinstance(version, str):
+        raise TypeError("`name` and `version` are strings")
+    return canonicalize_name(name, validate=True), Version(version)
+
+
+def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: Sequence[str] = ()) -> LockedPackage:
+    """The files of one release that may be installed or compiled on the target.
+
+    `hashes` are the user's (`sha256:…`), or none. Where there are some, a wheel counts only if its hash is among them;
+    an sdist must have one of them, since something is to be compiled from it.
+    Raises MirrorError: `hash-mismatch`, `no-usable-file`.
+    """
+    name, version = pin
+    release = [file for file in files if _pin_of(file.filename) == pin and _runs_on(file, target)]
+    wheels = [file for file in release if usable(file.filename, target)]
+    sdists = sorted((file for file in release if not file.filename.endswith(".whl")), key=_sdist_preference)
+    if not wheels and not sdists:
+        raise MirrorError(
+            "no-usable-file",
+            f"{name} {version} has neither an sdist nor a wheel for {target}",
+            details=[f"the index has {file.filename}" for file in files if _pin_of(file.filename) == pin][:5],
+            hint=f"constrain {name} to a release that has an sdist",
+        )
+    if hashes:
+        release = [file for file in (*wheels, *sdists) if f"sha256:{file.sha256}" in hashes]
+        if not release:
+            raise MirrorError(
+                "hash-mismatch",
+                f"no file of {name} {version} has a hash that the requirements allow",
+                details=[
+                    *(f"expected {expected}" for expected in hashes),
+                    *(f"got      sha256:{file.sha256}  {file.filename}" for file in (*sdists, *wheels)),
+                ],
+                hint="if the files were changed on purpose, update the hashes; else find out who changed them",
+            )
+        wheels = [file for file in release if file in wheels]
+        sdists = [file for file in release if file in sdists]
+    return LockedPackage(name=name, version=version, sdist=sdists[0] if sdists else None, wheels=tuple(wheels))
+
+
+def _pin_of(filename: str) -> Pin | None:
+    """The project and version in a wheel's or sdist's file name; None for anything else.
+
+    A page may list a file of another project, which pip ignores too.
+    """
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, _ = parse_wheel_filename(filename)
+            return name, version
+        return parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def _sdist_preference(file: IndexFile) -> bool:
+    """.tar.gz (PEP 625) before .zip."""
+    return not file.filename.endswith(".tar.gz")
+
+
+def _runs_on(file: IndexFile, target: Target) -> bool:
+    """Whether Requires-Python lets the file be used; one that cannot be parsed is ignored, as pip does."""
+    if not file.requires_python:
+        return True
+    try:
+        # The patch release is not known here, and a bound such as ">=3.11.2" must not exclude all of 3.11.
+        return SpecifierSet(file.requires_python).contains(f"{target.python}.99", prereleases=True)
+    except InvalidSpecifier:
+        return True

@@ -1,0 +1,61 @@
+"""A target's tags, in the order in which pip on that target prefers them (PEP 425, 656)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from types import MappingProxyType
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from mirror.core.model import IndexFile, Target
+
+
+@lru_cache(maxsize=16)
+def tags(target: Target) -> tuple[Tag, ...]:
+    """Every tag that installs on the target, best first.
+
+    A musl of (1, 2) takes musllinux_1_2, 1_1 and 1_0: minor versions are backward compatible (PEP 656).
+    """
+    major, minor = target.musl
+    platforms = [f"musllinux_{major}_{older}_{target.architecture}" for older in range(minor, -1, -1)]
+    platforms.append(f"linux_{target.architecture}")
+    version = tuple(int(part) for part in target.python.split("."))
+    interpreter = f"cp{target.python.replace('.', '')}"
+    return (
+        # Named, since the default would be the ABI of the interpreter that runs this (a debug build's, say).
+        *cpython_tags(version, abis=[interpreter], platforms=platforms),
+        *compatible_tags(version, interpreter=interpreter, platforms=platforms),
+    )
+
+
+@lru_cache(maxsize=16)
+def _ranks(target: Target) -> MappingProxyType[Tag, int]:
+    return MappingProxyType({tag: rank for rank, tag in reversed(list(enumerate(tags(target))))})
+
+
+def rank(filename: str, target: Target) -> int | None:
+    """How good a wheel is on the target by its file name alone: 0 is best, None does not install."""
+    try:
+        _, _, _, wheel_tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return None
+    ranks = _ranks(target)
+    return min((ranks[tag] for tag in wheel_tags if tag in ranks), default=None)
+
+
+def usable(filename: str, target: Target) -> bool:
+    """Whether pip on the target would take a wheel of this name."""
+    return rank(filename, target) is not None
+
+
+def best_wheel(wheels: Iterable[IndexFile], target: Target) -> IndexFile | None:
+    """The wheel that pip on the target prefers among those of one release; None where none installs."""
+
+    def preference(wheel: IndexFile) -> tuple[int, tuple[int, str]]:
+        order = rank(wheel.filename, target)
+        build = parse_wheel_filename(wheel.filename)[2] or (0, "")
+        return -(order if order is not None else 0), build
+
+    return max((wheel for wheel in wheels if usable(wheel.filename, target)), key=preference, default=None)
