@@ -1,0 +1,200 @@
+"""Judge where a wheel's files go when it is installed, and what they would change there besides adding a project."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
+
+from mirror.core.gate.values import Expected, finding
+from mirror.core.model import Finding
+
+_SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
+_LIBRARY_SCHEMES = {"purelib", "platlib"}
+_STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.[^/]*|/.*)", re.DOTALL)
+"""`site` imports these at every start of Python, asked or not."""
+_METADATA_FOLDER = re.compile(r"([^/]+)\.(?:dist-info|egg-info|egg-link)(?:/|$)", re.IGNORECASE)
+_DATA_SUFFIX = ".data"
+"""pip installs any top folder with this suffix by its schemes, whatever stands before it."""
+_SHADOWING = re.compile(r"(python|pip|sh|env)[0-9.]*(\.exe)?", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.(cpython-|cp)(?P<python>\d+)[^./]*\.so$")
+_MODULE = re.compile(r"(?P<name>[^./]+)(\.py|\.[^/]*\.so|\.so)")
+_BYTECODE = ".pyc"
+_SCRIPT_GROUPS = {"console_scripts", "gui_scripts"}
+_SCRIPT_NAME = re.compile(r"[\w.\-+ ]+")
+_LINE_BREAKS = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+"""Where some readers begin a new line and others do not."""
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_NOT_IMPORTED = {"test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """Where one member goes: `scheme` is a key of the installation schemes, `path` relative to that scheme's folder."""
+
+    member: str
+    scheme: str
+    path: str
+
+
+def place(names: Iterable[str], dist_info: str) -> tuple[tuple[Installed, ...], tuple[Finding, ...]]:
+    """Say for each file where it is installed; files of the root go to "root" (purelib or platlib)."""
+    data = f"{dist_info.removesuffix('.dist-info')}.data"
+    placed: list[Installed] = []
+    findings: list[Finding] = []
+    for name in names:
+        top, _, rest = name.partition("/")
+        if top != data:
+            if top.lower().endswith(_DATA_SUFFIX):
+                findings.append(finding("data-folder", f"expected {data}, got {top}", name))
+            placed.append(Installed(member=name, scheme="root", path=name))
+            continue
+        scheme, _, path = rest.partition("/")
+        if scheme not in _SCHEMES or not path:
+            findings.append(finding("unknown-scheme", f"expected one of {', '.join(sorted(_SCHEMES))}", name))
+        else:
+            placed.append(Installed(member=name, scheme=scheme, path=path))
+    return tuple(placed), tuple(findings)
+
+
+def judge_places(placed: Iterable[Installed], dist_info: str, expected: Expected) -> Iterator[Finding]:
+    """Judge what a wheel would put where, file by file."""
+    for file in placed:
+        if file.scheme == "data":
+            yield finding("data-scheme", f"is installed to {file.path} under the environment's root", file.member)
+        elif file.scheme == "scripts":
+            if "/" in file.path:
+                yield finding("script-folder", "expected a script's name, got a path", file.member)
+            elif _shadows(file.path, expected):
+                yield finding("script-shadows", "takes the place of a program that others rely on", file.member)
+        elif file.scheme == "root" or file.scheme in _LIBRARY_SCHEMES:
+            yield from _judge_library_place(file, dist_info)
+
+
+def _judge_library_place(file: Installed, dist_info: str) -> Iterator[Finding]:
+    if "/" not in file.path and file.path.lower().endswith(".pth"):
+        yield finding("pth-file", "runs at every start of Python", file.member)
+    if _STARTUP.fullmatch(file.path):
+        yield finding("startup-module", "is imported at every start of Python", file.member)
+    metadata = _METADATA_FOLDER.match(file.path)
+    if metadata and not (file.scheme == "root" and file.path.startswith(f"{dist_info}/")):
+        yield finding("foreign-dist-info", f"expected metadata in {dist_info} alone, got {metadata[0]}", file.member)
+
+
+def _shadows(script: str, expected: Expected) -> bool:
+    return bool(_SHADOWING.fullmatch(script)) and not script.lower().startswith(expected.name)
+
+
+def judge_entry_points(text: str, member: str, expected: Expected) -> Iterator[Finding]:
+    """Judge the names of scripts that installers will write (entry points specification): a name can be a path.
+
+    Installers read the file in two ways: as an INI file with continuation lines, or line by line, as the standard
+    library's importlib.metadata does. A name that either of them sees is judged.
+    """
+    if _LINE_BREAKS.search(text):
+        yield finding(
+            "entry-points", "expected plain line ends, got others, which not every reader takes for one", member
+        )
+        return
+    parser = configparser.RawConfigParser(delimiters=("=",), strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # the documented way to keep the case
+    try:
+        parser.read_string(text)
+        by_line = dict.fromkeys(_script_lines(text))
+    except (configparser.Error, ValueError) as error:
+        yield finding("entry-points", f"expected entry points, got {str(error).splitlines()[0]}", member)
+        return
+    for section in _SCRIPT_GROUPS & set(parser.sections()):
+        by_line.update(dict.fromkeys(parser.options(section)))
+    for name in by_line:
+        if not _SCRIPT_NAME.fullmatch(name) or name.strip(". ") == "":
+            yield finding("entry-point-name", f"expected a script's name, got {name}", member)
+        elif _shadows(name, expected):
+            yield finding("script-shadows", f"the script {name} takes the place of a program", member)
+
+
+def _script_lines(text: str) -> Iterator[str]:
+    """Yield the script names of a file that is read line by line. Raises ValueError at a header read differently."""
+    group = ""
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        if line.startswith("["):
+            group = line[1:-1].strip().lower()
+            if not line.endswith("]") or {"[", "]"} & set(line[1:-1]):
+                raise ValueError(f"the header {line}")
+        elif group in _SCRIPT_GROUPS and not line.startswith("#"):
+            yield line.partition("=")[0].strip()
+
+
+def judge_top_level(placed: Iterable[Installed], expected: Expected) -> Iterator[Finding]:
+    """Find top-level modules and packages that are named as another project of the lock."""
+    reported: set[str] = set()
+    for file in placed:
+        top = _top_level(file)
+        if top is None or top in reported:
+            continue
+        reported.add(top)
+        name = canonicalize_name(top)
+        if name in expected.other_names and name != expected.name:
+            yield finding("foreign-top-level", f"the package {top} is the name of another project here", file.member)
+
+
+def _top_level(file: Installed) -> str | None:
+    if file.scheme != "root" and file.scheme not in _LIBRARY_SCHEMES:
+        return None
+    top, slash, rest = file.path.partition("/")
+    if top == "__pycache__":  # an unchecked .pyc there is imported in the place of the module that it is named after
+        return rest.partition(".")[0]
+    if slash:
+        return top if _IDENTIFIER.fullmatch(top) else None
+    if top.endswith(_BYTECODE):
+        return top.removesuffix(_BYTECODE)
+    module = _MODULE.fullmatch(top)
+    return module["name"] if module else None
+
+
+def judge_suffixes(extensions: Iterable[str], python: str) -> Iterator[Finding]:
+    """Find extension modules that this Python would not import: their suffix names another Python, or glibc's."""
+    wanted = python.replace(".", "")
+    for member in extensions:
+        match = _EXTENSION.search(member)
+        if match and (match["python"] != wanted or match[0].endswith("-gnu.so")):
+            yield finding("extension-suffix", f"Python {python} for musl does not import {match[0]} files", member)
+
+
+def import_names(placed: Iterable[Installed]) -> tuple[str, ...]:
+    """List the top-level names the wheel provides, sorted; of a namespace package the first packages inside it.
+
+    `__main__` and its like are for running, not for importing.
+    """
+    modules = sorted(
+        parts
+        for file in placed
+        if (file.scheme == "root" or file.scheme in _LIBRARY_SCHEMES)
+        and (parts := _module_parts(file.path))
+        and parts[0] not in _NOT_IMPORTED
+    )
+    packages = {parts[:-1] for parts in modules if parts[-1] == "__init__"}
+    found: dict[str, None] = {}
+    for parts in modules:
+        name = ".".join(_shortest(parts, packages))
+        if not name.endswith("__"):
+            found.setdefault(name)
+    return tuple(found)
+
+
+def _module_parts(path: str) -> tuple[str, ...]:
+    *folders, file = path.split("/")
+    module = _MODULE.fullmatch(file)
+    parts = (*folders, module["name"]) if module else ()
+    return parts if all(_IDENTIFIER.fullmatch(part) for part in parts) else ()
+
+
+def _shortest(parts: tuple[str, ...], packages: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """The first folder on the way that is a package of its own; else the module itself."""
+    for length in range(1, len(parts)):
+        if parts[:length] in packages:
+            return parts[:length]
+    return parts

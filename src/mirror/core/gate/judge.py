@@ -1,0 +1,165 @@
+"""Judge a wheel: bytes in, findings out; what is published is made here, and only where there are none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from packaging.metadata import RawMetadata
+
+from mirror.core.gate.archive import read_members
+from mirror.core.gate.contents import (
+    Installed,
+    import_names,
+    judge_entry_points,
+    judge_places,
+    judge_suffixes,
+    judge_top_level,
+    place,
+)
+from mirror.core.gate.elf import MAGIC, Elf, ElfError, read_elf
+from mirror.core.gate.identity import WheelName, find_dist_info, judge_metadata, judge_wheel_file, read_filename
+from mirror.core.gate.libraries import WATCHED_SYMBOLS, judge_libraries
+from mirror.core.gate.paths import judge_names
+from mirror.core.gate.record import SIGNATURES, Digest, judge_record
+from mirror.core.gate.repack import repack
+from mirror.core.gate.unpack import pieces
+from mirror.core.gate.values import Bounds, Expected, Judgement, Member, RefusedError, finding, sort_findings
+from mirror.core.model import CheckedWheel, Finding
+from mirror.core.target import usable
+
+_DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What one pass over all members brings: hashes, the small texts of dist-info, and the ELF files."""
+
+    digests: Mapping[str, Digest]
+    texts: Mapping[str, bytes]
+    elves: Mapping[str, Elf]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """A wheel that could be read to its end."""
+
+    name: WheelName
+    members: tuple[Member, ...]
+    dist_info: str
+    read: _Read
+    metadata: RawMetadata
+    placed: tuple[Installed, ...]
+
+
+def check(filename: str, content: bytes, expected: Expected, bounds: Bounds = _DEFAULT_BOUNDS) -> Judgement:
+    """Read a wheel whole and judge it. Never raises for what stands in it.
+
+    `content` is what a sandbox claims to be the wheel; `filename` is the name it gave it. Where the archive itself
+    cannot be trusted, that one finding is all there is.
+    """
+    try:
+        opened, findings = _open(filename, content, expected, bounds)
+    except RefusedError as refused:
+        return Judgement(wheel=None, findings=(refused.finding,), allowed=())
+    stopping, allowed = sort_findings(chain(findings, _judge(opened, expected)), expected.oddities)
+    wheel = None if stopping else _checked(opened, content, expected)
+    return Judgement(wheel=wheel, findings=tuple(stopping), allowed=tuple(allowed))
+
+
+def _open(filename: str, content: bytes, expected: Expected, bounds: Bounds) -> tuple[_Opened, tuple[Finding, ...]]:
+    name, findings = read_filename(filename, expected)
+    members = read_members(content, bounds)
+    bad_name = next(judge_names(members), None)
+    if bad_name is not None:
+        raise RefusedError(bad_name.code, bad_name.message, bad_name.member)
+    dist_info = find_dist_info(members, expected)
+    files = tuple(member for member in members if not member.is_directory)
+    read = _read(content, files, dist_info, bounds)
+    metadata, more = judge_metadata(read.texts["METADATA"], f"{dist_info}/METADATA", expected)
+    placed, misplaced = place((member.name for member in files), dist_info)
+    opened = _Opened(name=name, members=files, dist_info=dist_info, read=read, metadata=metadata, placed=placed)
+    return opened, (*findings, *read.findings, *more, *misplaced)
+
+
+def _read(content: bytes, files: tuple[Member, ...], dist_info: str, bounds: Bounds) -> _Read:
+    """Inflate every member once. Only ELF files and the texts of dist-info are held whole, one after the other."""
+    wanted = {f"{dist_info}/{name}": name for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+    missing = sorted(wanted.keys() - {member.name for member in files} - {f"{dist_info}/entry_points.txt"})
+    if missing:
+        raise RefusedError("dist-info-file", "expected the file, got none", missing[0])
+    digests: dict[str, Digest] = {}
+    texts: dict[str, bytes] = {}
+    elves: dict[str, Elf] = {}
+    findings: list[Finding] = []
+    for member in files:
+        longest = bounds.record if wanted.get(member.name) == "RECORD" else bounds.text
+        if member.name in wanted and member.size > longest:
+            raise RefusedError("oversized-text", f"{member.size} bytes, expected at most {longest}", member.name)
+        digests[member.name], whole = _digest(content, member, keep=member.name in wanted)
+        if member.name in wanted:
+            texts[wanted[member.name]] = whole
+        elif whole.startswith(MAGIC):
+            try:
+                elves[member.name] = read_elf(whole, WATCHED_SYMBOLS)
+            except ElfError as error:
+                findings.append(finding("elf-malformed", str(error), member.name))
+    return _Read(digests=digests, texts=texts, elves=elves, findings=tuple(findings))
+
+
+def _digest(content: bytes, member: Member, *, keep: bool) -> tuple[Digest, bytes]:
+    """Hash a member; give its bytes too where they are to be kept, or are an ELF file's."""
+    sha256 = hashlib.sha256()
+    head = b""
+    kept: list[bytes] = []
+    for piece in pieces(content, member):
+        sha256.update(piece)
+        if len(head) < len(MAGIC):
+            head += piece[: len(MAGIC)]
+        if keep or MAGIC.startswith(head[: len(MAGIC)]):
+            kept.append(piece)
+    return Digest(sha256=sha256.digest(), size=member.size), b"".join(kept)
+
+
+def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
+    read, dist_info = opened.read, opened.dist_info
+    yield from judge_wheel_file(read.texts["WHEEL"], f"{dist_info}/WHEEL", opened.name)
+    yield from judge_record(read.texts["RECORD"], dist_info, read.digests)
+    yield from _judge_tags(opened, expected)
+    yield from judge_places(opened.placed, dist_info, expected)
+    yield from judge_top_level(opened.placed, expected)
+    entry_points = read.texts.get("entry_points.txt", b"").decode("utf-8", "backslashreplace")
+    yield from judge_entry_points(entry_points, f"{dist_info}/entry_points.txt", expected)
+    yield from judge_libraries(read.elves, expected.target)
+    yield from judge_suffixes(read.elves, expected.target.python)
+
+
+def _judge_tags(opened: _Opened, expected: Expected) -> Iterator[Finding]:
+    name, elves = opened.name, opened.read.elves
+    if not usable(name.filename, expected.target):
+        yield finding("tag-unusable", f"expected a wheel for {expected.target}, got {name.filename}")
+    if any(tag.platform.startswith("linux_") for tag in name.tags):
+        yield finding("tag-unrepaired", "expected a musllinux tag, got a plain linux one: it was not repaired")
+    if name.is_pure and elves:
+        yield finding("elf-in-pure-wheel", "expected no compiled code in a wheel for any platform", min(elves))
+    if expected.native_sources and not elves:
+        yield finding("no-extension", "the sdist has sources to compile, and the wheel has nothing compiled")
+
+
+def _checked(opened: _Opened, content: bytes, expected: Expected) -> CheckedWheel:
+    unsigned = {f"{opened.dist_info}/{signature}" for signature in SIGNATURES}
+    digests = {name: digest for name, digest in opened.read.digests.items() if name not in unsigned}
+    packed = repack(content, opened.members, opened.dist_info, digests)
+    return CheckedWheel(
+        filename=opened.name.filename,
+        name=expected.name,
+        version=expected.version,
+        content=packed,
+        sha256=hashlib.sha256(packed).hexdigest(),
+        requires_python=opened.metadata.get("requires_python"),
+        core_metadata=opened.read.texts["METADATA"],
+        import_names=import_names(opened.placed),
+    )

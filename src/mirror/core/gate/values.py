@@ -1,0 +1,130 @@
+"""What the rooms of the gate hand to each other: bounds, members, and findings that are safe to print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from mirror.core.model import CheckedWheel, Finding, Target
+from mirror.core.text import visible
+
+ALLOWABLE = frozenset(
+    {
+        "data-scheme",
+        "elf-execstack",
+        "elf-external-library",
+        "elf-libpython",
+        "elf-not-on-alpine",
+        "elf-rpath",
+        "elf-rpath-escape",
+        "extension-suffix",
+        "foreign-top-level",
+        "metadata-direct-reference",
+        "no-extension",
+        "pth-file",
+        "script-shadows",
+        "startup-module",
+    }
+)
+"""The findings that a recipe may expect of a project. All others say that the file is broken or lies."""
+
+_LONGEST_MESSAGE, _LONGEST_NAME = 600, 160
+_FINDINGS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much of a stranger's wheel is read before it is refused. Sizes in bytes.
+
+    `ratio` is uncompressed over compressed; it is only looked at in members (and wheels) of `ratio_from` and more,
+    since a small file of zeros harms nobody.
+    """
+
+    archive: int = 2 << 30
+    total: int = 4 << 30
+    member: int = 1 << 30
+    text: int = 4 << 20
+    """METADATA, WHEEL and entry_points.txt are read into memory and parsed: each at most this long."""
+    record: int = 32 << 20
+    members: int = 65_534
+    ratio: int = 250
+    ratio_from: int = 16 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the job says of the wheel that it should bring.
+
+    `oddities` are codes of findings that a recipe allows; `native_sources` says that the sdist holds sources to
+    compile; `other_names` are the other projects of the lock, normalised.
+    """
+
+    name: NormalizedName
+    version: Version
+    target: Target
+    oddities: tuple[str, ...] = ()
+    native_sources: bool = False
+    other_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the gate says of a wheel: `wheel` is there exactly where `findings` is empty.
+
+    `allowed` are findings that are true and that the recipe expects.
+    """
+
+    wheel: CheckedWheel | None
+    findings: tuple[Finding, ...]
+    allowed: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One entry of the archive whose two headers agree. `start` and `stored` are the place of its data, in bytes."""
+
+    name: str
+    start: int
+    stored: int
+    size: int
+    crc: int
+    deflated: bool
+    executable: bool
+
+    @property
+    def is_directory(self) -> bool:
+        return self.name.endswith("/")
+
+
+class RefusedError(Exception):
+    """The wheel cannot be read further. Never leaves the gate."""
+
+    def __init__(self, code: str, message: str, member: str = "") -> None:
+        super().__init__(message)
+        self.finding = finding(code, message, member)
+
+
+def finding(code: str, message: str, member: str = "") -> Finding:
+    """Make a finding whose words a terminal can be given, whatever the wheel put into them."""
+    return Finding(code=code, message=visible(message, _LONGEST_MESSAGE), member=visible(member, _LONGEST_NAME))
+
+
+def sort_findings(findings: Iterable[Finding], oddities: Iterable[str]) -> tuple[list[Finding], list[Finding]]:
+    """Sort findings into those that stop the wheel and those that are allowed; of each so many and no more.
+
+    A stranger chooses their number, so this stops asking for more when the wheel is stopped by enough.
+    """
+    expected = ALLOWABLE.intersection(oddities)
+    stopping: set[Finding] = set()
+    allowed: set[Finding] = set()
+    for found in findings:
+        kind = allowed if found.code in expected else stopping
+        if len(kind) < _FINDINGS:
+            kind.add(found)
+        elif kind is stopping:
+            stopping.add(finding("too-many-findings", f"more than {_FINDINGS} findings; the rest is not shown"))
+            break
+    return sorted(stopping), sorted(allowed)
