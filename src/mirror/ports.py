@@ -1,0 +1,233 @@
+"""What the pipeline needs of the world: Protocols only, so that each can be the real thing or a test's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from packaging.utils import NormalizedName
+
+from mirror.core.errors import MirrorError
+from mirror.core.lock import Pin
+from mirror.core.model import CheckedWheel, IndexFile, Outcome, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one sandbox may use. Each is enforced from outside it."""
+
+    memory_bytes: int
+    scratch_bytes: int
+    """Size of the only place it can write to."""
+    processes: int
+    open_files: int
+    wall_clock_s: int
+    silence_s: int
+    """Ended when it has neither printed nor asked anything for so long."""
+    log_bytes: int
+    """Head and tail of the log are kept, so much of them together."""
+    output_bytes: int
+
+    def with_wall_clock(self, wall_clock_s: int) -> Limits:
+        """The same limits with another wall clock."""
+        return replace(self, wall_clock_s=wall_clock_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A window's answer to one GET."""
+
+    status: int
+    content_type: str
+    body: Iterable[bytes]
+    length: int
+
+
+class Window(Protocol):
+    """The read-only view of the index that a sandbox sees."""
+
+    def get(self, path: str) -> Response:
+        """Answer a GET for `path` (no host, no query). Never raises for a bad path: that is a 404."""
+        ...
+
+
+class CandidWindow(Window, Protocol):
+    """A window that tells us, beside the sandbox, what went wrong behind it."""
+
+    @property
+    def failures(self) -> tuple[MirrorError, ...]:
+        """Every answer that was an error of the index's, so far."""
+        ...
+
+
+class MeteredWindow(Window, Protocol):
+    """A window that knows how much went through it."""
+
+    @property
+    def bytes_served(self) -> int:
+        """Bytes of bodies so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a sandbox is started for: one command of the agent's, and everything it may know.
+
+    `inputs` maps a relative path inside the sandbox's inputs folder to bytes or to a file that is streamed in.
+    """
+
+    command: str
+    arguments: Mapping[str, Any]
+    image: str
+    label: str
+    limits: Limits
+    inputs: Mapping[str, bytes | Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    window: Window | None = None
+    log: Path | None = None
+
+
+class End(Enum):
+    """How a sandbox came to its end, as seen from outside."""
+
+    FINISHED = "finished"
+    """The agent gave a result. It is a claim by whoever ran in there, to be judged by the gate."""
+    CRASHED = "crashed"
+    """It ended without a result."""
+    WALL_CLOCK = "wall-clock"
+    SILENCE = "silence"
+    OUT_OF_MEMORY = "out-of-memory"
+    OUTPUT_TOO_LARGE = "output-too-large"
+    PROTOCOL = "protocol"
+    """It sent something over the wire that the agent never sends."""
+    LOST = "lost"
+    """The engine or the container went away: nobody's fault in there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The end of a task. `value` is the agent's result (JSON); `outputs` maps file names to their bytes."""
+
+    end: End
+    value: Mapping[str, Any]
+    outputs: Mapping[str, bytes]
+    exit_code: int | None
+    seconds: float
+    message: str = ""
+
+
+class Sandbox(Protocol):
+    """Runs somebody else's code where it can do nothing but its job."""
+
+    def run(self, task: Task, on_stage: Callable[[str], None]) -> Ended:
+        """Run `task` to its end, calling `on_stage` with each stage it says it reached.
+
+        Raises UnusableError when no sandbox can be started at all, or `stop` was called.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End every task that is running now, and start no other: the run is being given up."""
+        ...
+
+
+class Builders(Protocol):
+    """The builder image, and others made of it."""
+
+    def builder_with(self, packages: tuple[str, ...]) -> str:
+        """The id of a builder image that has these system packages (apk names); the plain one for none.
+
+        Raises MirrorError where they cannot be had.
+        """
+        ...
+
+
+class Resolver(Protocol):
+    """Locks requirements for the target."""
+
+    def resolve(
+        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+    ) -> tuple[Pin, ...]:
+        """The (name, version) of every package that answers `requirements` (PEP 508 strings) on the target, sorted.
+
+        Raises MirrorError (`unresolvable`) where nothing does.
+        """
+        ...
+
+
+class Index(Protocol):
+    """The devpi index we publish to, with upstream behind it."""
+
+    @property
+    def simple_url(self) -> str:
+        """What pip's --index-url points at, as seen from this machine."""
+        ...
+
+    def files(self, name: NormalizedName) -> tuple[IndexFile, ...]:
+        """The files of a project, upstream's and ours; () where there is no such project.
+
+        Raises UnusableError where the index cannot be asked.
+        """
+        ...
+
+    def fetch(self, file: IndexFile) -> Path:
+        """Download `file` once and keep it by its hash; the path of bytes whose hash was checked.
+
+        Raises MirrorError (`hash-mismatch`, `download-failed`); what did not match is not kept.
+        """
+        ...
+
+    def publish(self, wheel: CheckedWheel) -> IndexFile:
+        """Let the project's upstream files show beside ours, upload, read back, compare; the file as listed.
+
+        Publishing the same bytes again changes nothing. Raises MirrorError (`conflict`) where other bytes stand under
+        this name, UnusableError where the index does not answer or refuses.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """What is remembered between runs."""
+
+    def log_path(self, label: str) -> Path:
+        """A new place for the log of something that is about to run."""
+        ...
+
+    def record(self, outcome: Outcome, target: Target) -> None:
+        """Remember the outcome of a job."""
+        ...
+
+    def logs(self, name: NormalizedName) -> tuple[Path, ...]:
+        """The kept logs of a project, newest first."""
+        ...
+
+    def was_verified(self, key: str) -> bool:
+        """Whether `remember_verified` was called with this key."""
+        ...
+
+    def remember_verified(self, key: str) -> None:
+        """Remember that the clean room has proved what `key` stands for."""
+        ...
+
+
+class Reporter(Protocol):
+    """Sees a run as it goes. Every method returns at once and never raises."""
+
+    def step(self, message: str) -> None:
+        """Something that happens once: preparing, resolving, verifying."""
+        ...
+
+    def waiting(self, job: str, for_what: tuple[str, ...]) -> None:
+        """A job waits for others."""
+        ...
+
+    def stage(self, job: str, stage: str) -> None:
+        """A job has reached a stage."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """A job has come to its outcome."""
+        ...

@@ -1,0 +1,18 @@
+"""The read-only view of the index that a sandbox sees, composed of small parts."""
+
+from __future__ import annotations
+
+from mirror.core.model import Target
+from mirror.window.core_metadata import CoreMetadata, Notes
+from mirror.window.counted import CountedWindow
+from mirror.window.index_window import IndexWindow
+from mirror.window.target_files import TargetFiles
+from mirror.window.view import View
+
+__all__ = ["CoreMetadata", "CountedWindow", "IndexWindow", "Notes", "TargetFiles", "View", "window_for"]
+
+
+def window_for(view: View, target: Target, notes: Notes) -> IndexWindow:
+    """The usual window: what can matter to the target, with core metadata for every wheel."""
+    narrowed = TargetFiles(view, target)
+    return IndexWindow(narrowed, CoreMetadata(narrowed, notes))
