@@ -1,0 +1,1 @@
+"""The sandbox: a container of the Docker engine, and the talk with it over its stdio."""

@@ -1,0 +1,86 @@
+"""The agent's pure parts, and the script that calls a build backend's hooks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirror.agent import hook
+from mirror.agent.verify import import_names
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], []),
+        (["six.py", "six-1.16.0.dist-info/RECORD"], ["six"]),
+        (["numpy/__init__.py", "numpy/core/__init__.py", "numpy.libs/libz.so"], ["numpy"]),
+        (["_cffi_backend.cpython-311-x86_64-linux-musl.so", "cffi/__init__.py"], ["cffi"]),
+        (["_only.cpython-311-x86_64-linux-musl.so"], ["_only"]),
+        (["namespace/part/__init__.py"], []),
+        (["a-b.py", "1a.py", "data/file.txt"], []),
+        (["yaml/__init__.py", "_yaml/__init__.py"], ["yaml"]),
+    ],
+)
+def test_import_names(files: list[str], expected: list[str]) -> None:
+    """What a wheel lets you import is read off its files; private names count where there are no others."""
+    assert expected == import_names(files)
+
+
+def call(tree: Path, **changes: Any) -> tuple[int, Any]:
+    """Run hook.py in `tree`; its exit status and the answer it wrote, if one."""
+    value = {"backend": "backend", "backend_path": ["."], "hook": "build_wheel", "arguments": [1, None], "default": 0}
+    (tree.parent / "call.json").write_text(json.dumps({**value, **changes}))
+    answer = tree.parent / "answer.json"
+    done = subprocess.run(
+        [sys.executable, "-I", str(Path(hook.__file__)), str(tree.parent / "call.json"), str(answer)],
+        cwd=tree,
+        check=False,
+        capture_output=True,
+    )
+    return done.returncode, json.loads(answer.read_text()) if answer.exists() else None
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A source tree with a backend in it."""
+    folder = tmp_path / "tree"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "backend.py").write_text("def build_wheel(*a):\n    return ['top', *a]\n")
+    (folder / "inner" / "backend.py").write_text(
+        "import sys\nsys.argv[:] = []\n"
+        "class Deep:\n    @staticmethod\n    def build_wheel(*a):\n        return ['inner', *a]\n"
+        "deep = Deep\n"
+    )
+    return folder
+
+
+def test_a_hook_is_called(tree: Path) -> None:
+    """The backend gets the arguments; what it returns is the answer."""
+    assert (0, ["top", 1, None]) == call(tree)
+
+
+def test_backend_path_comes_first(tree: Path) -> None:
+    """A backend is looked for in backend-path, in its order, and an object path after the colon is followed."""
+    assert (0, ["inner", 1, None]) == call(tree, backend="backend:deep", backend_path=["inner", "."])
+
+
+def test_the_tree_is_not_on_the_path(tree: Path) -> None:
+    """PEP 517: without backend-path the source tree's modules are not importable."""
+    assert (1, None) == call(tree, backend_path=[])
+
+
+def test_a_hook_that_is_left_out(tree: Path) -> None:
+    """A backend without the hook is answered for by the default."""
+    assert (0, ["nothing"]) == call(tree, hook="get_requires_for_build_wheel", default=["nothing"])
+
+
+def test_a_hook_that_fails(tree: Path) -> None:
+    """A backend that raises leaves no answer."""
+    (tree / "backend.py").write_text("def build_wheel(*a):\n    raise SystemExit(3)\n")
+    assert (3, None) == call(tree)
