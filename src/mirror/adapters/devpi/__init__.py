@@ -1,0 +1,1 @@
+"""The index: a devpi-server to publish to, and one of our own."""

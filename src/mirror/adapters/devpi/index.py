@@ -1,0 +1,299 @@
+"""The devpi index we publish to, over HTTP. Implements ports.Index."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from email.parser import BytesParser
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import requests
+from packaging.utils import NormalizedName
+
+from mirror.adapters.devpi import simple_page
+from mirror.adapters.devpi.http import Answer, DevpiClient, Login
+from mirror.adapters.devpi.upstream import Upstreams
+from mirror.adapters.store import Store
+from mirror.core.errors import BadInputError, MirrorError, UnusableError
+from mirror.core.model import CheckedWheel, IndexFile
+
+_CHUNK = 1 << 18
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_DOWNLOAD_TRIES = 3
+_READ_BACK_PAUSES_S = (0.0, 0.2, 1.0, 3.0, 6.0)
+"""A cache or a replica in front of devpi may show an old page for some seconds."""
+
+
+class DevpiIndex:
+    """One stage of a devpi-server at `url` (`http://host/user/index`), with upstream behind it.
+
+    Pages are remembered until this instance publishes to their project; threads that ask for the same page at once
+    cost one request. Without `login` it can only be read. A devpi-server with `--restrict-modify` lets nobody else
+    change an index's settings, not even its owner: `administrator` is who may, where that is not `login`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        login: Login | None,
+        store: Store,
+        *,
+        administrator: Login | None = None,
+        ca_bundle: str | None = None,
+    ) -> None:
+        self._url, root, self._stage = _take_apart(url)
+        self._client = DevpiClient(root, login, ca_bundle=ca_bundle)
+        self._administration = DevpiClient(root, administrator or login, ca_bundle=ca_bundle)
+        self._upstreams = Upstreams(self._client, self._stage)
+        self._user = login.user if login else None
+        self._store = store
+        self._pages: dict[NormalizedName, tuple[IndexFile, ...]] = {}
+        self._locks: dict[NormalizedName, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._whitelisted: set[NormalizedName] = set()
+
+    def __repr__(self) -> str:
+        return f"DevpiIndex({self._url!r})"
+
+    @property
+    def url(self) -> str:
+        """The index itself, without a slash at its end."""
+        return self._url
+
+    @property
+    def simple_url(self) -> str:
+        return f"{self._url}/+simple/"
+
+    def ensure_index(self) -> None:
+        """See that there is a stage that we may publish to. Changes nothing.
+
+        Raises UnusableError: `index-unreachable`, `index-not-devpi`, `index-login`, `index-missing`, `index-mirror`,
+        `index-volatile`, `index-forbidden`; each hint has the devpi command that mends it.
+        """
+        self._client.check_is_devpi()
+        if self._user is not None:
+            self._client.login()
+        answer = self._client.get(f"{self._url}?no_projects=")
+        if answer.status == 404:
+            raise UnusableError(
+                "index-missing",
+                f"there is no index {self._stage} at {self._client.root}",
+                hint=f"create it: `devpi login USER` and `devpi index -c {self._stage} bases=root/pypi volatile=False`",
+            )
+        self._check_stage(answer)
+
+    def files(self, name: NormalizedName) -> tuple[IndexFile, ...]:
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            page = self._pages.get(name)
+            if page is None:
+                page = self._pages[name] = self._read_page(name)
+            return page
+
+    def forget(self, name: NormalizedName) -> None:
+        """Ask the index anew for this project's page next time."""
+        self._pages.pop(name, None)
+
+    def fetch(self, file: IndexFile) -> Path:
+        self._check_origin(file)
+        return self._store.find(file.sha256, file.filename) or self._download(file)
+
+    def publish(self, wheel: CheckedWheel) -> IndexFile:
+        self._whitelist(wheel.name)
+        last: UnusableError | None = None
+        for _ in range(_DOWNLOAD_TRIES):
+            try:
+                self._upload(wheel)
+            except requests.RequestException as error:
+                # It may or may not have arrived: the page says which.
+                last = self._client.unreachable(self._url, error)
+            listed = self._read_back(wheel, patient=last is None)
+            if listed is not None:
+                return listed
+            if last is None:
+                break
+        raise last or UnusableError(
+            "publish-lost",
+            f"the index accepted {wheel.filename} but does not show it on {self.simple_url}{wheel.name}/",
+            hint="look into the index's log; a cache in front of it may serve old pages",
+        )
+
+    def _read_page(self, name: NormalizedName) -> tuple[IndexFile, ...]:
+        files = self._read_stage(name)
+        if all(self._is_in_stage(file) for file in files):
+            # None, or ours alone: either upstream has none, or devpi could not ask it and does not say so.
+            self._upstreams.check(name)
+            files = self._read_stage(name)
+        return files
+
+    def _read_stage(self, name: NormalizedName) -> tuple[IndexFile, ...]:
+        url = f"{self.simple_url}{quote(name)}/"
+        answer = self._client.get(url, accept=simple_page.ACCEPT)
+        if answer.status == 404:
+            return ()
+        if answer.status != 200:
+            raise UnusableError(
+                "index-failed",
+                f"the index answers HTTP {answer.status} for {url}",
+                hint="look into the index's log; its upstream may be out of reach",
+            )
+        return simple_page.parse(answer.content, url)
+
+    def _check_origin(self, file: IndexFile) -> None:
+        """A page must not send us, or the sandbox through us, to another host or another service of this one."""
+        if not file.url.startswith(f"{self._client.root}/") or _DOT_SEGMENT.search(file.url):
+            raise MirrorError(
+                "download-failed",
+                f"{file.filename} is not on the index but at {file.url}",
+                hint="turn `mirror_use_external_urls` off on the index's mirror",
+            )
+
+    def _download(self, file: IndexFile) -> Path:
+        for left in reversed(range(_DOWNLOAD_TRIES)):
+            try:
+                with self._client.stream(file.url) as response:
+                    if response.status_code == 200:
+                        return self._store.keep(file.sha256, file.filename, response.iter_content(_CHUNK))
+                    raise _download_failed(file, f"HTTP {response.status_code}")
+            except requests.RequestException as error:
+                if not left:
+                    raise _download_failed(file, f"{type(error).__name__}: {error}") from error
+        raise AssertionError("the last try returns or raises")
+
+    def _whitelist(self, name: NormalizedName) -> None:
+        """Let upstream's files of the project go on to show once the stage holds one of its own.
+
+        Comes before the upload: a resolver that looks in between must not see the project shrink to our wheel.
+        """
+        if name in self._whitelisted:
+            return
+        try:
+            answer = self._administration.send("PATCH", self._url, json=[f"mirror_whitelist+={name}"])
+        except requests.RequestException as error:
+            raise self._client.unreachable(self._url, error) from error
+        if answer.status != 200:
+            raise self._refused("may not change mirror_whitelist", answer)
+        self._whitelisted.add(name)
+
+    def _upload(self, wheel: CheckedWheel) -> None:
+        """Raises MirrorError (`conflict`), UnusableError, requests.RequestException where the end is not known."""
+        answer = self._client.send(
+            "POST", f"{self._url}/", data=_form(wheel), files={"content": (wheel.filename, wheel.content)}
+        )
+        if answer.status == 409:
+            raise _conflict(wheel, "")
+        if answer.status in (502, 503, 504):
+            raise requests.ConnectionError(f"HTTP {answer.status}")
+        if answer.status != 200:
+            raise self._refused(f"may not upload {wheel.filename}", answer)
+
+    def _read_back(self, wheel: CheckedWheel, *, patient: bool) -> IndexFile | None:
+        """The file as the index lists and serves it; None where the stage does not list it."""
+        for pause_s in _READ_BACK_PAUSES_S if patient else (0.0,):
+            time.sleep(pause_s)
+            self.forget(wheel.name)
+            files = self._read_stage(wheel.name)
+            listed = next((f for f in files if f.filename == wheel.filename and self._is_in_stage(f)), None)
+            if listed is not None:
+                if listed.sha256 != wheel.sha256:
+                    raise _conflict(wheel, listed.sha256)
+                self._download(listed)
+                return listed
+        return None
+
+    def _is_in_stage(self, file: IndexFile) -> bool:
+        """Upstream may have a file of the same name as ours: it is listed under the mirror's own path."""
+        return file.url.startswith(f"{self._url}/")
+
+    def _check_stage(self, answer: Answer) -> None:
+        config = answer.result()
+        if answer.status != 200 or config is None:
+            raise self._refused("may not read the index's settings", answer)
+        if config.get("type") == "mirror":
+            raise UnusableError(
+                "index-mirror",
+                f"{self._stage} is a mirror: nothing can be published to it",
+                hint=f"create an index on top: `devpi index -c USER/alpine bases={self._stage} volatile=False`",
+            )
+        if config.get("volatile"):
+            raise UnusableError(
+                "index-volatile",
+                f"{self._stage} is volatile: published files could change there",
+                hint=f"`devpi index {self._stage} volatile=False`",
+            )
+        uploaders = [str(u).lower() for u in config.get("acl_upload") or ()]
+        if self._user and not {self._user.lower(), ":anonymous:", ":authenticated:"} & set(uploaders):
+            raise UnusableError(
+                "index-forbidden",
+                f"user {self._user!r} may not upload to {self._stage}",
+                hint=f"`devpi index {self._stage} acl_upload+={self._user}` (groups are not looked at)",
+            )
+
+    def _refused(self, what: str, answer: Answer) -> UnusableError:
+        body = answer.json()
+        message = body.get("message") if isinstance(body, dict) else None
+        return UnusableError(
+            "index-forbidden",
+            f"on {self._stage}, user {self._user or '(none)'} {what}: HTTP {answer.status}",
+            hint=f"publishing needs the index's owner and acl_upload: `devpi index {self._stage}` shows both",
+            details=(str(message)[:500],) if message else (),
+        )
+
+
+def _take_apart(url: str) -> tuple[str, str, str]:
+    """(index, server, "user/index") of an index URL, with or without `+simple` at its end."""
+    bare = url.rstrip("/").removesuffix("/+simple")
+    parts = urlsplit(bare)
+    segments = [s for s in parts.path.split("/") if s]
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(segments) < 2:
+        raise BadInputError(
+            "bad-index-url", "the index URL is none of devpi's", hint="it looks like https://devpi.example/USER/INDEX"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadInputError(
+            "bad-index-url",
+            "the index URL holds a user, a password, a query or a fragment",
+            hint="give user and password by their own settings: a URL ends up in logs",
+        )
+    stage = "/".join(segments[-2:])
+    return bare, bare.removesuffix(f"/{stage}"), stage
+
+
+def _form(wheel: CheckedWheel) -> list[tuple[str, str]]:
+    """The fields of the upload form: what the gate has checked, and what its METADATA says of dependencies."""
+    metadata = BytesParser().parsebytes(wheel.core_metadata, headersonly=True)
+    fields = [
+        (":action", "file_upload"),
+        ("protocol_version", "1"),
+        ("filetype", "bdist_wheel"),
+        ("name", str(metadata.get("Name", wheel.name))),
+        ("version", str(wheel.version)),
+        ("metadata_version", str(metadata.get("Metadata-Version", "2.1"))),
+        ("summary", str(metadata.get("Summary", ""))),
+        ("sha256_digest", wheel.sha256),
+    ]
+    fields += [("requires_dist", str(value)) for value in metadata.get_all("Requires-Dist", [])]
+    if wheel.requires_python:
+        fields.append(("requires_python", wheel.requires_python))
+    return fields
+
+
+def _conflict(wheel: CheckedWheel, sha256: str) -> MirrorError:
+    stands = f" (sha256 {sha256})" if sha256 else ""
+    return MirrorError(
+        "conflict",
+        f"other bytes{stands} stand under {wheel.filename} on the index, and a published file never changes",
+        hint="if it must be replaced, remove that file from the index, or publish to a fresh index",
+    )
+
+
+def _download_failed(file: IndexFile, seen: str) -> MirrorError:
+    return MirrorError(
+        "download-failed",
+        f"{file.filename} could not be downloaded from {file.url}",
+        hint="try again; if it stays, look into the index's log: its upstream may be out of reach",
+        details=(seen,),
+    )
