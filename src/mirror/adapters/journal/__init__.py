@@ -1,0 +1,1 @@
+"""What is remembered between runs: a SQLite file, and a folder of logs."""
