@@ -1,0 +1,1 @@
+"""The base image and the builder image: pulled, or made from Debian's source packages."""

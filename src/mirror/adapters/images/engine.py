@@ -1,0 +1,163 @@
+"""What the image modules ask of the engine: build an image, find one by its labels, look into one."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
+
+import docker
+from docker.errors import APIError, ContainerError, ImageNotFound
+from docker.utils.socket import frames_iter
+
+from mirror.adapters.images import model
+from mirror.adapters.images.model import ImagePair
+from mirror.core.errors import UnusableError
+from mirror.core.model import Base, Target
+
+DETAIL_LINES = 20
+_PROBE = """
+import glob, json, os, platform, re, subprocess, sys
+loader = glob.glob("/lib/ld-musl-*.so.1")
+said = subprocess.run(loader[:1], stderr=subprocess.PIPE).stderr.decode() if loader else ""
+musl = re.search(r"Version (\\d+)\\.(\\d+)", said)
+print(json.dumps(["%d.%d" % sys.version_info[:2], musl and [int(n) for n in musl.groups()], platform.machine()]))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """One image to be built: its context (a Dockerfile among the files), its name, labels and build arguments.
+
+    `proxy` holds what Docker itself keeps out of the image: predefined build arguments as `https_proxy`.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    files: Mapping[str, bytes | Path]
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    proxy: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_image(client: docker.DockerClient, request: BuildRequest) -> str:
+    """Build an image; its id. Raises UnusableError (`image-build-failed`) with the end of what the build said."""
+    said: deque[str] = deque(maxlen=DETAIL_LINES)
+    with tempfile.TemporaryFile() as context:
+        _write_context(context, request.files)
+        context.seek(0)
+        try:
+            for message in client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=request.name,
+                labels=dict(request.labels),
+                buildargs={**request.arguments, **request.proxy},
+                rm=True,
+                forcerm=True,
+                decode=True,
+            ):
+                said.extend(str(message.get("stream", "")).splitlines())
+                if "error" in message:
+                    raise _build_failed(request.name, str(message["error"]), said)
+        except APIError as error:
+            raise _build_failed(request.name, error.explanation or str(error), said) from error
+    return cast(str, client.images.get(request.name).id)
+
+
+def built_for(client: docker.DockerClient, kind: Base, request: str, base_name: str) -> ImagePair | None:
+    """The builder that was made for just this request, with the base it was made of, where both still stand."""
+    wanted = [f"{model.REQUEST}={request}", f"{model.KIND}={kind.value}", f"{model.ROLE}=builder"]
+    for summary in client.api.images(filters={"label": wanted}):
+        found = summary["Labels"]
+        base = found[model.BASE]
+        if image_id(client, base):
+            target = model.target_of(found)
+            return ImagePair(base=base, builder=summary["Id"], kind=kind, base_name=base_name, target=target)
+    return None
+
+
+def image_id(client: docker.DockerClient, name: str) -> str | None:
+    """The id of an image that the engine holds; None where it holds none of this name."""
+    try:
+        return cast(str, client.images.get(name).id)
+    except ImageNotFound:
+        return None
+
+
+def last_reason(error: APIError) -> str:
+    """The last reason of an engine's chain: `no such host` of `Get "...": dial tcp: lookup ...: no such host`."""
+    return str(error.explanation or error).strip().splitlines()[-1].rpartition(": ")[2]
+
+
+def probe(client: docker.DockerClient, image: str) -> Target:
+    """Run an image's Python to see what it is. Raises UnusableError (`base-not-musl`, `base-unusable`)."""
+    try:
+        python, musl, machine = json.loads(output_of(client, image, ["python3", "-c", _PROBE]))
+    except (APIError, ContainerError) as error:
+        raise UnusableError(
+            "base-unusable",
+            f"{image} has no Python that runs",
+            hint="the base image must be python:X.Y-alpineX.Y or one made like it",
+            details=str(error).splitlines()[-DETAIL_LINES:],
+        ) from error
+    if musl is None:
+        raise UnusableError(
+            "base-not-musl",
+            f"{image} has no musl: wheels for Alpine cannot be compiled in it",
+            hint="the base image must be python:X.Y-alpineX.Y or one made like it",
+        )
+    return Target(python=python, musl=(musl[0], musl[1]), architecture=machine)
+
+
+def output_of(
+    client: docker.DockerClient, image: str, command: list[str], environment: Mapping[str, str] | None = None
+) -> bytes:
+    """Run a command in a container without network or capabilities; what it printed.
+
+    Attached before it starts: the log of a container that has just ended may be cut on a loaded engine.
+    Raises ContainerError where its exit status is not 0.
+    """
+    container = client.containers.create(
+        image, command, environment=dict(environment or {}), network_mode="none", cap_drop=["ALL"]
+    )
+    try:
+        attached = container.attach_socket(params={"stdout": 1, "stream": 1})
+        # What the SDK hands out is a file over the socket, and closing the file leaves the socket open.
+        with closing(getattr(attached, "_sock", attached)), closing(attached):
+            container.start()
+            frames: Iterator[tuple[int, bytes]] = frames_iter(attached, tty=False)  # type: ignore[no-untyped-call]
+            output = b"".join(data for _, data in frames)
+        status = container.wait()["StatusCode"]
+        if status != 0:
+            said = container.logs(stdout=False, tail=DETAIL_LINES).decode(errors="replace")
+            raise ContainerError(container, status, command, image, said)
+    finally:
+        container.remove(force=True)
+    return output
+
+
+def _write_context(file: IO[bytes], files: Mapping[str, bytes | Path]) -> None:
+    """Write a build context in which nothing but content matters: Docker's cache sees no new times or owners."""
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.mode = 0o644
+            member.size = content.stat().st_size if isinstance(content, Path) else len(content)
+            with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as source:
+                archive.addfile(member, source)
+
+
+def _build_failed(name: str, error: str, said: deque[str]) -> UnusableError:
+    return UnusableError(
+        "image-build-failed",
+        f"{name} could not be built: {error}",
+        hint="see what the build said last; where it could not download, the proxy and ca-bundle settings reach it",
+        details=tuple(line for line in said if line.strip()),
+    )

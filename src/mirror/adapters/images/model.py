@@ -1,0 +1,75 @@
+"""The values of the image modules: what is asked for, what came of it, and the labels that tell images apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mirror.core.model import Base, Target
+
+ROLE = "org.mirror.role"
+KIND = "org.mirror.kind"
+INPUTS = "org.mirror.inputs"
+REQUEST = "org.mirror.request"
+BASE = "org.mirror.base"
+PYTHON = "org.mirror.python"
+MUSL = "org.mirror.musl"
+ARCHITECTURE = "org.mirror.architecture"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    """What decides about the images. `base` None takes Alpine when it can be pulled, else the bootstrap.
+
+    `python` and `alpine` are "X.Y". `registry` "" is Docker Hub. `ca_bundle`, `proxy` (environment variables, as
+    `https_proxy`), `apk_repositories` and `apk_keys` (a folder) reach image builds only. `cache` is a folder of ours.
+    """
+
+    base: Base | None
+    python: str
+    alpine: str
+    registry: str
+    ca_bundle: Path | None
+    proxy: Mapping[str, str] = field(default_factory=dict)
+    apk_repositories: tuple[str, ...] = ()
+    apk_keys: Path | None = None
+    cache: Path
+    assume_yes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePair:
+    """A base image and the builder image made of it, by their ids (`sha256:...`), and the target both are of.
+
+    `base_name` is what a user writes after FROM.
+    """
+
+    base: str
+    builder: str
+    kind: Base
+    base_name: str
+    target: Target
+
+
+def labels(
+    role: str,
+    kind: Base,
+    inputs: str,
+    *,
+    request: str = "",
+    base: str = "",
+    target: Target | None = None,
+) -> dict[str, str]:
+    """The labels of an image that we build; those of a builder tell which base it was made of, and its target."""
+    found = {ROLE: role, KIND: kind.value, INPUTS: inputs}
+    if target is not None:
+        musl = f"{target.musl[0]}.{target.musl[1]}"
+        found |= {REQUEST: request, BASE: base, PYTHON: target.python, MUSL: musl, ARCHITECTURE: target.architecture}
+    return found
+
+
+def target_of(found: Mapping[str, str]) -> Target:
+    """Read a builder's target back from its labels. Raises KeyError, ValueError where they are not ours."""
+    major, minor = found[MUSL].split(".")
+    return Target(python=found[PYTHON], musl=(int(major), int(minor)), architecture=found[ARCHITECTURE])
