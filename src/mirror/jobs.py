@@ -1,0 +1,228 @@
+"""The steps of one job, from an sdist to a published wheel. Each may run in a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from mirror.core.diagnose import diagnose
+from mirror.core.errors import MirrorError
+from mirror.core.gate import Expected, check
+from mirror.core.lock import lock_package
+from mirror.core.model import Built, CheckedWheel, Failed, IndexFile, Job, JobKey, Lock, SourceFacts
+from mirror.core.plan import make_plan
+from mirror.core.recipes import Recipes
+from mirror.core.sdist import read_source
+from mirror.core.text import visible
+from mirror.neighbours import Neighbours
+from mirror.ports import Builders, End, Ended, Index, Journal, Resolver, Sandbox
+from mirror.tasks import BuildEnvironment, Workshop, compile_task
+
+_ENDS = {
+    End.CRASHED: (
+        "build-crashed",
+        "the sandbox ended without a result",
+        "a build that kills every process it sees does this",
+    ),
+    End.WALL_CLOCK: ("timed-out", "it ran into its wall clock", "give the project a longer `timeout` in a recipe"),
+    End.SILENCE: (
+        "silent",
+        "it said nothing for too long",
+        "raise `silence` in the settings, if the project is just slow",
+    ),
+    End.OUT_OF_MEMORY: ("out-of-memory", "it ran out of memory", "raise `memory` in the settings, or lower `jobs`"),
+    End.OUTPUT_TOO_LARGE: ("output-too-large", "its wheel is too large", "raise `output` in the settings"),
+    End.PROTOCOL: (
+        "wire-broken",
+        "it sent what the agent never sends",
+        "do not trust this sdist: read it before you try again",
+    ),
+    End.LOST: ("engine-lost", "the Docker engine or the container went away", "look at the engine, then run it again"),
+}
+"""How a sandbox ended, if not with a result: code, reason, hint."""
+_LONGEST_MESSAGE = 1000
+_DETAILS = 3
+_LONGEST_REQUIREMENT, _MOST_REQUIREMENTS = 2000, 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """An sdist whose hash was checked, and what reading it told."""
+
+    path: Path
+    facts: SourceFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A job whose build requirements are resolved.
+
+    `requires` is every requirement string that `lock` answers; `missing` are those packages of it that have no wheel.
+    """
+
+    job: Job
+    source: Source
+    requires: tuple[str, ...]
+    wheels: tuple[IndexFile, ...]
+    missing: tuple[Job, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsMore:
+    """Compiling asked for more build requirements than the sdist declares (PEP 517, get_requires_for_build_wheel)."""
+
+    job: Job
+    requires: tuple[str, ...]
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSteps:
+    """Prepares and compiles jobs. Holds no state of a job, so that threads may share it."""
+
+    sandbox: Sandbox
+    index: Index
+    resolver: Resolver
+    builders: Builders
+    journal: Journal
+    workshop: Workshop
+    recipes: Recipes
+    projects: frozenset[str]
+    """The normalised names of the lock: a wheel may not take another one's place."""
+    neighbours: Neighbours
+    """The lock's other packages: nor may it take one of their import names."""
+
+    def prepare(self, job: Job, more: Sequence[str], on_stage: Callable[[str], None]) -> Prepared:
+        """Fetch and read the sdist, resolve its build requirements and `more`. Raises MirrorError."""
+        on_stage("fetch")
+        path = self.index.fetch(job.sdist)
+        with path.open("rb") as content:
+            facts = read_source(job.sdist.filename, content)
+        on_stage("resolve build requirements")
+        requires = tuple(dict.fromkeys((*facts.build_system.requires, *more)))
+        pins = self.resolver.resolve(requires, job.recipe.build_constraints)
+        lock = Lock(
+            target=job.target,
+            packages=tuple(lock_package(pin, self.index.files(pin[0]), job.target) for pin in pins),
+        )
+        plan = make_plan(lock, self.recipes)
+        return Prepared(
+            job=job,
+            source=Source(path=path, facts=facts),
+            requires=requires,
+            wheels=tuple(reuse.wheel for reuse in plan.reuses),
+            missing=plan.jobs,
+        )
+
+    def compile(
+        self, prepared: Prepared, built: Mapping[JobKey, Built], on_stage: Callable[[str], None]
+    ) -> Built | Failed | NeedsMore:
+        """Compile, repair, judge, publish, read back. `built` has the wheels of `prepared.missing`."""
+        job = prepared.job
+        log = self.journal.log_path(str(job))
+        started = time.monotonic()
+
+        def failed(code: str, reason: str, hint: str) -> Failed:
+            seconds = time.monotonic() - started
+            return Failed(job=job, code=code, reason=reason, hint=hint, seconds=seconds, log=str(log))
+
+        try:
+            on_stage("fetch build requirements")
+            wheels = (*prepared.wheels, *(built[missing.key].wheel for missing in prepared.missing))
+            environment = BuildEnvironment(
+                build_system=prepared.source.facts.build_system,
+                requires=prepared.requires,
+                wheels={wheel.filename: self.index.fetch(wheel) for wheel in wheels},
+            )
+            workshop = replace(self.workshop, builder_image=self.builders.builder_with(job.recipe.system_packages))
+            task = compile_task(workshop, job, environment, prepared.source.path, log)
+            ended = self.sandbox.run(task, on_stage)
+            if ended.end is End.LOST:  # nobody's fault in there, and often over at once
+                ended = self.sandbox.run(task, on_stage)
+            if ended.end is not End.FINISHED:
+                code, reason, hint = _ENDS[ended.end]
+                return failed(code, ": ".join(filter(None, (reason, ended.message))), hint)
+            if not ended.value.get("ok"):
+                message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
+                why = diagnose(_end_of(log))
+                hint = "; ".join(filter(None, (why.hint, f"read its log: mirror log {job.key.name}")))
+                return failed("build-failed", ": ".join(filter(None, (message, why.reason))), hint)
+            if needs := _read_needs(ended.value.get("needs")):
+                return NeedsMore(job=job, requires=needs, log=str(log))
+            on_stage("check")
+            wheel = self._judge(prepared, ended)
+            on_stage("publish")
+            published = self.index.publish(wheel)
+        except MirrorError as error:
+            return failed(error.code, sentence(error), error.hint)
+        seconds = time.monotonic() - started
+        return Built(job=job, wheel=published, seconds=seconds, size_bytes=len(wheel.content), log=str(log))
+
+    def _judge(self, prepared: Prepared, ended: Ended) -> CheckedWheel:
+        """The wheel, if the gate finds nothing. Raises MirrorError (`gate`) with every finding."""
+        job = prepared.job
+        judgement = check(
+            str(ended.value.get("wheel", "")),
+            ended.outputs.get("0", b""),
+            Expected(
+                name=job.key.name,
+                version=job.key.version,
+                target=job.target,
+                oddities=job.recipe.oddities,
+                native_sources=prepared.source.facts.has_native_sources,
+                other_names=(self.projects | self.neighbours.names_beside(job.key.name)) - {job.key.name},
+            ),
+        )
+        if judgement.wheel is None:
+            raise MirrorError(
+                "gate",
+                "the wheel that came out may not be published",
+                details=[str(finding) for finding in judgement.findings],
+                hint="where a finding is right for this project, a recipe may allow it with `oddities`",
+            )
+        return judgement.wheel
+
+
+def _end_of(log: Path) -> str:
+    """The last mebibyte of a log: what went wrong stands there."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (1 << 20)))
+        return file.read().decode(errors="replace")
+
+
+def sentence(error: MirrorError) -> str:
+    """An error as the reason of a failure: what failed, and the first of what was seen."""
+    more = len(error.details) - _DETAILS
+    return "; ".join((error.what, *error.details[:_DETAILS], *([f"and {more} more"] if more > 0 else [])))
+
+
+def _read_needs(needs: object) -> tuple[str, ...]:
+    """The requirement strings that a sandbox claims the build backend asked for, () for none.
+
+    Raises MirrorError (`bad-build-requirements`): a line of something else would reach the resolver as an option.
+    """
+    wanted = needs or []
+    wrong = [found for found in wanted if not _is_requirement(found)] if isinstance(wanted, list) else [wanted]
+    if isinstance(wanted, list) and len(wanted) > _MOST_REQUIREMENTS:
+        wrong = [f"{len(wanted)} requirements"]
+    if wrong or not isinstance(wanted, list):
+        raise MirrorError(
+            "bad-build-requirements",
+            f"the build backend asked for what is no dependency specifier: {visible(str(wrong[0]), 200)}",
+            hint="ask the project's maintainers, or choose another version",
+        )
+    return tuple(wanted)
+
+
+def _is_requirement(text: object) -> bool:
+    try:
+        if not isinstance(text, str) or len(text) > _LONGEST_REQUIREMENT or not text.isprintable():
+            return False
+        Requirement(text).specifier.contains("1")  # reads its versions
+    except (ValueError, RecursionError):  # InvalidRequirement among them
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""The one way through, over the ports: requirements, lock, plan, builds, clean room, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from packaging.utils import NormalizedName
+
+from mirror import clean_room
+from mirror.builds import Builds
+from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.graph import BuildGraph
+from mirror.core.hashes import allowed_hashes, check_all_hashed
+from mirror.core.lock import Pin, lock_package
+from mirror.core.model import (
+    IndexFile,
+    Lock,
+    LockedPackage,
+    Plan,
+    Report,
+    Requirements,
+    Reused,
+    Target,
+)
+from mirror.core.plan import make_plan
+from mirror.core.recipes import Recipes
+from mirror.jobs import JobSteps, sentence
+from mirror.neighbours import Neighbours
+from mirror.ports import Builders, End, Index, Journal, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.tasks import Workshop, verify_task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What a run over one target stands on. `jobs` is how many compiles go on side by side."""
+
+    sandbox: Sandbox
+    index: Index
+    resolver: Resolver
+    builders: Builders
+    journal: Journal
+    reporter: Reporter
+    verify_window: Callable[[], MeteredWindow]
+    workshop: Workshop
+    recipes: Recipes
+    target: Target
+    jobs: int
+
+    def plan(self, requirements: Requirements) -> Plan:
+        """Resolve for the target and compare with the index. Raises MirrorError."""
+        self.reporter.step(f"resolving for {self.target}")
+        pins = self._resolve(requirements)
+        check_all_hashed(pins, requirements)
+        packages = tuple(self._lock_package(pin, requirements) for pin in pins)
+        return make_plan(Lock(target=self.target, packages=packages), self.recipes)
+
+    def build(self, requirements: Requirements) -> Report:
+        """Plan, compile what is missing, publish it, prove it. Raises MirrorError only before the first build."""
+        started = time.monotonic()
+        plan = self.plan(requirements)
+        if plan.jobs:
+            self.reporter.step(f"compiling {len(plan.jobs)} of {len(plan.lock.packages)} packages")
+        steps = JobSteps(
+            sandbox=self.sandbox,
+            index=self.index,
+            resolver=self.resolver,
+            builders=self.builders,
+            journal=self.journal,
+            workshop=self.workshop,
+            recipes=self.recipes,
+            projects=frozenset(package.name for package in plan.lock.packages),
+            neighbours=Neighbours(self.index, plan.reuses),
+        )
+        outcomes = Builds(
+            steps=steps,
+            graph=BuildGraph(plan.jobs),
+            at_once=self.jobs,
+            reporter=self.reporter,
+            record=lambda outcome: self.journal.record(outcome, self.target),
+            give_up=self.sandbox.stop,
+        ).run()
+        reused = tuple(Reused(reuse=reuse) for reuse in plan.reuses)
+        for outcome in reused:
+            self.journal.record(outcome, self.target)
+            self.reporter.ended(outcome)
+        report = Report(target=self.target, outcomes=(*outcomes, *reused), seconds=0.0)
+        if report.succeeded:
+            with ThreadPoolExecutor(1, thread_name_prefix="resolve") as beside:
+                if plan.jobs:
+                    beside.submit(self._resolve_again, requirements)
+                report = self._prove_once(report, requirements, clean_room.answers(plan.lock, report.outcomes))
+        return replace(report, seconds=time.monotonic() - started)
+
+    def verify(self, requirements: Requirements) -> Report:
+        """The clean room alone. Raises MirrorError (`not-built`) where wheels are missing."""
+        started = time.monotonic()
+        plan = self.plan(requirements)
+        if plan.jobs:
+            raise MirrorError(
+                "not-built",
+                f"{len(plan.jobs)} of {len(plan.lock.packages)} packages have no wheel for {self.target}",
+                details=[str(job) for job in plan.jobs],
+                hint="run `mirror build` with the same file first",
+            )
+        outcomes = tuple(Reused(reuse=reuse) for reuse in plan.reuses)
+        report = Report(target=self.target, outcomes=outcomes, seconds=0.0)
+        report = self._prove(report, requirements, clean_room.answers(plan.lock, outcomes))
+        return replace(report, seconds=time.monotonic() - started)
+
+    def _resolve(self, requirements: Requirements) -> tuple[Pin, ...]:
+        return self.resolver.resolve(
+            [line.text for line in requirements.requirements],
+            [line.text for line in requirements.constraints],
+            pre_releases=requirements.pre_releases,
+        )
+
+    def _resolve_again(self, requirements: Requirements) -> None:
+        """Let the resolver see the pages as they are now, with our wheels on them: the next run asks just this."""
+        with suppress(MirrorError):
+            self._resolve(requirements)
+
+    def _lock_package(self, pin: Pin, requirements: Requirements) -> LockedPackage:
+        """One package of the lock. Where the user gave hashes, upstream's files must have one of them."""
+        files = self.index.files(pin[0])
+        hashes = allowed_hashes(pin, requirements)
+        if not hashes:
+            return lock_package(pin, files, self.target)
+        # A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from was.
+        ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file.url)}
+        listed = [file for file in files if file not in ours or f"sha256:{file.sha256}" in hashes]
+        package = lock_package(pin, listed, self.target, hashes)
+        more = [
+            file for file in lock_package(pin, files, self.target).wheels if file in ours and file not in package.wheels
+        ]
+        return replace(package, wheels=(*package.wheels, *more))
+
+    def _is_ours(self, url: str) -> bool:
+        return url.startswith(self.index.simple_url.removesuffix("+simple/"))
+
+    def _prove_once(self, report: Report, requirements: Requirements, answers: Mapping[Pin, IndexFile]) -> Report:
+        """The clean room, unless it has proved these very files on this very image before.
+
+        It raises nothing: what was compiled is published, and the report must tell so.
+        """
+        key = clean_room.proof_key(self.workshop.base_image, requirements, answers, self._import_names(answers))
+        try:
+            if self.journal.was_verified(key):
+                return report
+            proved = self._prove(report, requirements, answers)
+            if proved.succeeded:
+                self.journal.remember_verified(key)
+        except MirrorError as error:
+            return replace(report, verify_error=f"it could not be verified: {sentence(error)}")
+        return proved
+
+    def _prove(self, report: Report, requirements: Requirements, answers: Mapping[Pin, IndexFile]) -> Report:
+        self.reporter.step("verifying in a clean room")
+        window = self.verify_window()
+        log = self.journal.log_path("verify")
+        task = verify_task(self.workshop, requirements, self._import_names(answers), window, log)
+        ended = self.sandbox.run(task, lambda stage: self.reporter.stage("clean room", stage))
+        if ended.end is End.LOST:  # as in a compile: often over at once
+            ended = self.sandbox.run(task, lambda stage: self.reporter.stage("clean room", stage))
+        if ended.end is End.LOST:
+            raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
+        ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel.url))
+        try:
+            problem = clean_room.problem(ended, answers.keys(), ours)
+            verified = None if problem else clean_room.verified(ended, window.bytes_served)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # What was installed has run in there: its word is a stranger's too.
+            problem, verified = f"the clean room's answer cannot be read: {type(error).__name__}", None
+        if problem:
+            return replace(report, verify_error=f"{problem} (log: {log})")
+        return replace(report, verified=verified)
+
+    def _import_names(self, answers: Collection[Pin]) -> dict[NormalizedName, tuple[str, ...]]:
+        """What recipes say is to be imported."""
+        names = {name: self.recipes.for_project(name, version).import_names for name, version in answers}
+        return {name: found for name, found in names.items() if found is not None}

@@ -1,0 +1,350 @@
+"""The steps of one job: what is sent to the sandbox, and what every end of it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.house import House, a_wheel, an_sdist, broken, compiled, native, needs, timeless
+from fakes.outcomes import TARGET, a_key
+from fakes.sandbox import Answer
+from fakes.wheels import checked_wheel
+from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.model import Built, Failed, IndexFile, Job, Recipe
+from mirror.jobs import JobSteps, NeedsMore, Prepared
+from mirror.ports import End
+
+
+def quiet(_: str) -> None:
+    """Hear nothing."""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """An index with demo 1.0 as an sdist, and the setuptools that its build requires."""
+    house = House(tmp_path)
+    house.add_wheel("setuptools", "65.0")
+    house.add_sdist("demo", "1.0", ["setuptools"])
+    return house
+
+
+def only_file(house: House, name: str) -> IndexFile:
+    return next(file for file in house.index.files(a_key(name, "0").name) if "cp311" not in file.filename)
+
+
+def the_job(house: House, recipe: Recipe | None = None) -> Job:
+    return Job(key=a_key("demo", "1.0"), sdist=only_file(house, "demo"), target=TARGET, recipe=recipe or Recipe())
+
+
+def run(house: House, *answers: Answer, recipe: Recipe | None = None, projects: tuple[str, ...] = ()) -> object:
+    """Prepare and compile demo, whose sandbox ends so; the result without its seconds."""
+    house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": list(answers)})
+    steps = house.steps(projects)
+    done = steps.compile(steps.prepare(the_job(house, recipe), (), quiet), {}, quiet)
+    return timeless(done) if isinstance(done, Built | Failed) else done
+
+
+def failed(house: House, code: str, reason: str, hint: str, log: bool = True) -> Failed:
+    return Failed(
+        job=the_job(house),
+        code=code,
+        reason=reason,
+        hint=hint,
+        seconds=0.0,
+        log=str(house.journal.labelled[-1][1]) if log else "",
+    )
+
+
+def test_a_compile_ends_with_a_wheel_that_is_published(house: House) -> None:
+    """The outcome tells the file as the index lists it, and the size of the re-pack."""
+    done = run(house, compiled("demo", "1.0"))
+    (wheel,) = house.index.published
+    listed = next(file for file in house.index.files(wheel.name) if file.filename == wheel.filename)
+    log = str(house.journal.labelled[-1][1])
+    assert Built(job=the_job(house), wheel=listed, seconds=0.0, size_bytes=len(wheel.content), log=log) == done
+    assert [("demo 1.0", Path(log))] == house.journal.labelled
+
+
+def test_a_job_is_heard_of_at_each_stage(house: House) -> None:
+    """Ours, and those that the sandbox says it reached."""
+    heard: list[str] = []
+    house.script(
+        {"setuptools": ["setuptools 65.0"]},
+        {"compile demo 1.0": replace(compiled("demo", "1.0"), stages=("compile", "repair"))},
+    )
+    steps = house.steps()
+    steps.compile(steps.prepare(the_job(house), (), heard.append), {}, heard.append)
+    assert [
+        "fetch",
+        "resolve build requirements",
+        "fetch build requirements",
+        "compile",
+        "repair",
+        "check",
+        "publish",
+    ] == heard
+
+
+ENDS = [
+    (
+        End.CRASHED,
+        "build-crashed",
+        "the sandbox ended without a result",
+        "a build that kills every process it sees does this",
+    ),
+    (
+        End.WALL_CLOCK,
+        "timed-out",
+        "it ran into its wall clock",
+        "give the project a longer `timeout` in a recipe",
+    ),
+    (
+        End.SILENCE,
+        "silent",
+        "it said nothing for too long",
+        "raise `silence` in the settings, if the project is just slow",
+    ),
+    (
+        End.OUT_OF_MEMORY,
+        "out-of-memory",
+        "it ran out of memory",
+        "raise `memory` in the settings, or lower `jobs`",
+    ),
+    (End.OUTPUT_TOO_LARGE, "output-too-large", "its wheel is too large", "raise `output` in the settings"),
+    (
+        End.PROTOCOL,
+        "wire-broken",
+        "it sent what the agent never sends",
+        "do not trust this sdist: read it before you try again",
+    ),
+    (
+        End.LOST,
+        "engine-lost",
+        "the Docker engine or the container went away",
+        "look at the engine, then run it again",
+    ),
+]
+
+
+@pytest.mark.parametrize(("end", "code", "reason", "hint"), ENDS)
+def test_every_end_has_its_code(house: House, end: End, code: str, reason: str, hint: str) -> None:
+    """Whatever came out of such a sandbox is not looked at; what was seen stands behind the reason."""
+    done = run(house, replace(compiled("demo", "1.0"), end=end, message="seen"))
+    assert failed(house, code, f"{reason}: seen", hint) == done
+    done = run(house, Answer(end=end))
+    assert failed(house, code, reason, hint) == done
+    assert [] == house.index.published
+
+
+def test_no_end_is_without_a_code() -> None:
+    """A new one must be given its words."""
+    assert set(End) == {End.FINISHED, *(end for end, *_ in ENDS)}
+
+
+def test_a_sandbox_that_was_lost_is_tried_once_more(house: House) -> None:
+    """It is nobody's fault in there, and often over at once."""
+    done = run(house, Answer(end=End.LOST), compiled("demo", "1.0"))
+    assert isinstance(done, Built)
+    assert ["compile demo 1.0"] * 2 == house.ran
+
+
+def test_any_other_end_is_final(house: House) -> None:
+    """What ran out of memory would do so again."""
+    run(house, Answer(end=End.OUT_OF_MEMORY), compiled("demo", "1.0"))
+    assert ["compile demo 1.0"] == house.ran
+
+
+def test_a_failed_build_says_why_in_one_line(house: House) -> None:
+    """Whatever a stranger wrote, it is printable and bounded."""
+    hint = "read its log: mirror log demo"
+    done = run(house, broken("gcc\nfailed"))
+    assert failed(house, "build-failed", "gcc\\x0afailed", hint) == done
+    done = run(house, broken(""))
+    assert failed(house, "build-failed", "the build gave no reason", hint) == done
+    done = run(house, broken("a" * 5000))
+    assert isinstance(done, Failed)
+    assert 1000 == len(done.reason)
+
+
+@pytest.mark.parametrize(
+    ("wheel", "content", "reason"),
+    [
+        (
+            "other-1.0-py3-none-any.whl",
+            a_wheel("other-1.0-py3-none-any.whl"),
+            "the wheel that came out may not be published; ",
+        ),
+        (native("demo", "1.0"), b"no archive", "the wheel that came out may not be published; "),
+        ("", b"", "the wheel that came out may not be published; "),
+    ],
+    ids=["another project's", "no archive", "nothing"],
+)
+def test_what_the_gate_finds_is_the_reason(house: House, wheel: str, content: bytes, reason: str) -> None:
+    """The first findings stand in it; nothing is published."""
+    done = run(house, Answer(value={"ok": True, "wheel": wheel}, outputs={"0": content}))
+    assert isinstance(done, Failed)
+    hint = "where a finding is right for this project, a recipe may allow it with `oddities`"
+    assert failed(house, "gate", done.reason, hint) == done
+    assert done.reason.startswith(reason)
+    assert len(reason) < len(done.reason)
+    assert [] == house.index.published
+
+
+def test_of_many_findings_the_reason_tells_the_number(house: House) -> None:
+    """Three stand in it."""
+    files = {f"demo/bad{number}.so": b"\x7fELF broken" for number in range(5)}
+    done = run(house, compiled("demo", "1.0", files))
+    assert isinstance(done, Failed)
+    assert ("gate", 5, "and 2 more") == (done.code, len(done.reason.split("; ")), done.reason.split("; ")[-1])
+
+
+def test_a_wheel_may_not_take_the_place_of_a_project_of_the_lock(house: House) -> None:
+    """A top-level package that another project is named after."""
+    files = {"numpy/__init__.py": b""}
+    done = run(house, compiled("demo", "1.0", files), projects=("demo", "numpy"))
+    assert isinstance(done, Failed)
+    assert ("gate", True) == (done.code, "foreign-top-level" in done.reason)
+    assert isinstance(run(house, compiled("demo", "1.0", files), projects=("demo",)), Built)
+
+
+def test_a_recipe_may_expect_a_finding(house: House) -> None:
+    """Then it is published."""
+    files = {"demo.pth": b"import demo\n"}
+    assert isinstance(run(house, compiled("demo", "1.0", files)), Failed)
+    assert isinstance(run(house, compiled("demo", "1.0", files), recipe=Recipe(oddities=("pth-file",))), Built)
+
+
+def test_other_bytes_on_the_index_are_a_conflict(house: House) -> None:
+    """A published file never changes."""
+    house.index.publish(checked_wheel(native("demo", "1.0")))
+    done = run(house, compiled("demo", "1.0"))
+    assert failed(house, "conflict", f"other bytes stand under {native('demo', '1.0')}", "raise the version") == done
+
+
+def test_an_index_that_goes_away_while_compiling_fails_the_job(house: House) -> None:
+    """The log of the compile is kept."""
+    house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": compiled("demo", "1.0")})
+    steps = house.steps()
+    prepared = steps.prepare(the_job(house), (), quiet)
+    job = the_job(house)
+
+    def stage(name: str) -> None:
+        house.index.down = name == "publish"
+
+    done = steps.compile(prepared, {}, stage)
+    log = str(house.journal.labelled[-1][1])
+    reason = "http://index.test does not answer"
+    assert (
+        Failed(job=job, code="index-unreachable", reason=reason, hint="start it", seconds=0.0, log=log)
+        == timeless(done)  # type: ignore[arg-type]
+    )
+
+
+def test_a_backend_may_ask_for_more(house: House) -> None:
+    """That is no outcome yet."""
+    done = run(house, needs("cython", "numpy==1.23.2; python_version < '3.12'"))
+    log = str(house.journal.labelled[-1][1])
+    requires = ("cython", "numpy==1.23.2; python_version < '3.12'")
+    assert NeedsMore(job=the_job(house), requires=requires, log=log) == done
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        *(
+            ["--index-url=http://x"],
+            ["-r secrets"],
+            ["a\n--pre"],
+            ["a b"],
+            [""],
+            [1],
+            [["cython"]],
+            "cython",
+            7,
+            {"a": 1},
+        ),
+        *(["a; os_name == '\r-r x'"], ["a; os_name == '\x1b[2J'"], ["a; os_name == '\ud800'"]),
+        *([f"a=={'1' * 5000}"], [f"a; {'(' * 5000}"], ["a"] * 501, ["a" * 2001]),
+    ],
+    ids=lambda claim: repr(claim)[:40],
+)
+def test_what_it_asks_for_must_be_requirements(house: House, claim: object) -> None:
+    """Anything else would reach the resolver as a line of its own."""
+    done = run(house, Answer(value={"ok": True, "needs": claim}))
+    assert isinstance(done, Failed)
+    assert ("bad-build-requirements", "ask the project's maintainers, or choose another version") == (
+        done.code,
+        done.hint,
+    )
+
+
+class TestPrepare:
+    """From an sdist to its resolved build requirements."""
+
+    def test_what_has_a_wheel_is_fetched_and_what_has_none_is_a_job(self, house: House) -> None:
+        """The round after a backend asked for more resolves all of it together."""
+        house.add_sdist("numpy", "1.23.2")
+        house.script({"setuptools": ["setuptools 65.0"], "numpy==1.23.2": ["numpy 1.23.2"]}, {})
+        steps = house.steps()
+        prepared = steps.prepare(the_job(house), ("numpy==1.23.2", "setuptools"), quiet)
+        numpy = Job(key=a_key("numpy", "1.23.2"), sdist=only_file(house, "numpy"), target=TARGET, recipe=Recipe())
+        assert (
+            Prepared(
+                job=the_job(house),
+                source=prepared.source,
+                requires=("setuptools", "numpy==1.23.2"),
+                wheels=(only_file(house, "setuptools"),),
+                missing=(numpy,),
+            )
+            == prepared
+        )
+        assert an_sdist("demo", "1.0", ["setuptools"]) == prepared.source.path.read_bytes()
+
+    def test_an_sdist_with_other_bytes_than_the_index_promises_is_refused(self, house: House) -> None:
+        """Nothing is resolved for it, nothing is run."""
+        house.index.corrupt(only_file(house, "demo"), b"something else")
+        code = refused(house.steps(), the_job(house))
+        assert ("hash-mismatch", []) == (code, house.resolver.asked)
+
+    def test_an_sdist_that_cannot_be_read_is_refused(self, house: House) -> None:
+        """It is never unpacked outside a sandbox."""
+        house.index.add_upstream("demo", "demo-1.0.tar.gz", b"no archive")
+        assert "bad-sdist" == refused(house.steps(), the_job(house))
+
+    def test_build_requirements_that_nothing_answers_are_an_error(self, house: House) -> None:
+        """The resolver's."""
+        assert "unresolvable" == refused(house.steps(), the_job(house))
+
+    def test_an_index_that_does_not_answer_is_an_error(self, house: House) -> None:
+        """Of its own kind."""
+        job = the_job(house)
+        house.index.down = True
+        with pytest.raises(UnusableError):
+            house.steps().prepare(job, (), quiet)
+
+
+def refused(steps: JobSteps, job: Job) -> str:
+    """The code of what preparing raises."""
+    with pytest.raises(MirrorError) as caught:
+        steps.prepare(job, (), quiet)
+    return caught.value.code
+
+
+def test_a_compile_runs_where_its_system_packages_are(house: House) -> None:
+    """The recipe's apk names decide about the image: here that one is missing, and the plain one is there."""
+    done = run(house, compiled("demo", "1.0"), recipe=Recipe(system_packages=("libffi-dev",)))
+    assert isinstance(done, Failed)
+    assert "the image builder-libffi-dev is not on the engine" == done.reason
+    assert isinstance(run(house, compiled("demo", "1.0")), Built)
+    assert ["builder"] == [task.image for task in house.sandbox.tasks]
+
+
+def test_a_failed_build_says_what_its_log_says(house: House) -> None:
+    """The compiler's first word, not distutils' last, and what usually helps."""
+    log = b"gcc -c x.c\nx.c:1:1: fatal error: ffi.h: No such file or directory\nerror: command 'gcc' failed\n"
+    done = run(house, replace(broken("the backend failed"), log=log))
+    reason = "the backend failed: fatal error: ffi.h: No such file or directory"
+    hint = "a recipe can add system-packages (apk names): look up which one has it; read its log: mirror log demo"
+    assert failed(house, "build-failed", reason, hint) == done

@@ -1,0 +1,499 @@
+"""The one way through, over fakes: what is compiled, in what order, what is proved, and what an error costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.house import (
+    WORKSHOP,
+    House,
+    broken,
+    compiled,
+    native,
+    proved,
+    requirements,
+    timeless_report,
+)
+from fakes.outcomes import TARGET, a_key
+from fakes.sandbox import Answer
+from mirror.core import recipes
+from mirror.core.errors import BadInputError, MirrorError, UnusableError
+from mirror.core.model import (
+    Blocked,
+    Built,
+    Failed,
+    IndexFile,
+    Job,
+    Outcome,
+    Report,
+    Reuse,
+    Reused,
+    Verified,
+)
+from mirror.ports import End
+
+ARTICLE = requirements("pandas~=1.5.2", "numpy~=1.23.0", "Django~=4.1.4")
+ANSWERS = {
+    "pandas~=1.5.2": ["pandas 1.5.3", "numpy 1.23.5"],
+    "numpy~=1.23.0": ["numpy 1.23.5"],
+    "Django~=4.1.4": ["django 4.1.13"],
+    "setuptools": ["setuptools 65.0"],
+    "numpy==1.23.2": ["numpy 1.23.2"],
+    "numpy==1.23.5": ["numpy 1.23.5"],
+}
+COMPILES = {
+    "compile numpy 1.23.5": compiled("numpy", "1.23.5"),
+    "compile numpy 1.23.2": compiled("numpy", "1.23.2"),
+    "compile pandas 1.5.3": compiled("pandas", "1.5.3"),
+}
+INSTALLED = ("django 4.1.13", "numpy 1.23.5", "pandas 1.5.3")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """An index on which the article's packages are, numpy and pandas as sdists alone."""
+    house = House(tmp_path)
+    house.add_wheel("django", "4.1.13")
+    house.add_wheel("setuptools", "65.0")
+    house.add_sdist("numpy", "1.23.5", ["setuptools"])
+    house.add_sdist("numpy", "1.23.2", ["setuptools"])
+    house.add_sdist("pandas", "1.5.3", ["setuptools", "numpy==1.23.2"])
+    house.script(ANSWERS, COMPILES | {"verify": proved(*INSTALLED)})
+    return house
+
+
+def file(house: House, filename: str) -> IndexFile:
+    """The file of the index that has this name."""
+    name = filename.split("-", maxsplit=1)[0]
+    return next(found for found in house.index.files(a_key(name, "0").name) if found.filename == filename)
+
+
+def job(house: House, name: str, version: str) -> Job:
+    return Job(
+        key=a_key(name, version),
+        sdist=file(house, f"{name}-{version}.tar.gz"),
+        target=TARGET,
+        recipe=house.recipes.for_project(a_key(name, version).name, a_key(name, version).version),
+    )
+
+
+def log_of(house: House, label: str) -> str:
+    """The last log that was made under this label."""
+    return str([path for found, path in house.journal.labelled if found == label][-1])
+
+
+def built(house: House, name: str, version: str) -> Built:
+    wheel = next(wheel for wheel in house.index.published if wheel.filename == native(name, version))
+    return Built(
+        job=job(house, name, version),
+        wheel=file(house, wheel.filename),
+        seconds=0.0,
+        size_bytes=len(wheel.content),
+        log=log_of(house, f"{name} {version}"),
+    )
+
+
+def reused(house: House, name: str, version: str, filename: str) -> Reused:
+    key = a_key(name, version)
+    return Reused(reuse=Reuse(name=key.name, version=key.version, wheel=file(house, filename)))
+
+
+def failed(house: House, name: str, version: str, code: str, reason: str, hint: str = "") -> Failed:
+    return Failed(
+        job=job(house, name, version),
+        code=code,
+        reason=reason,
+        hint=hint or f"read its log: mirror log {name}",
+        seconds=0.0,
+        log=log_of(house, f"{name} {version}"),
+    )
+
+
+def report(*outcomes: Outcome, verified: Verified | None = None, verify_error: str = "") -> Report:
+    return Report(target=TARGET, outcomes=outcomes, seconds=0.0, verified=verified, verify_error=verify_error)
+
+
+def verified(*installed: str, imported: tuple[str, ...] | None = None) -> Verified:
+    pairs = tuple((name, version) for name, version in (found.split() for found in installed))
+    return Verified(
+        seconds=2.5,
+        installed=pairs,
+        imported=tuple(name for name, _ in pairs) if imported is None else imported,
+        downloaded_bytes=1000,
+    )
+
+
+def test_the_articles_requirements_are_compiled_each_version_once_and_proved(house: House) -> None:
+    """numpy for pandas' build is another version than the lock's: both are compiled, one alone is proved."""
+    done = house.pipeline().build(ARTICLE)
+    expected = report(
+        built(house, "numpy", "1.23.2"),
+        built(house, "numpy", "1.23.5"),
+        built(house, "pandas", "1.5.3"),
+        reused(house, "django", "4.1.13", "django-4.1.13-py3-none-any.whl"),
+        verified=verified(*INSTALLED),
+    )
+    assert expected == timeless_report(done)
+    assert {
+        "compile numpy 1.23.2": 1,
+        "compile numpy 1.23.5": 1,
+        "compile pandas 1.5.3": 1,
+        "verify": 1,
+    } == {label: house.ran.count(label) for label in house.ran}
+
+
+def test_pandas_waits_for_numpy_and_gets_our_wheel(house: House) -> None:
+    """The wheelhouse of pandas' compile holds the numpy that was just published, byte for byte."""
+    house.pipeline().build(ARTICLE)
+    assert ("pandas 1.5.3", ("numpy 1.23.2",)) in house.reporter.waits
+    assert house.ran.index("compile numpy 1.23.2") < house.ran.index("compile pandas 1.5.3")
+    task = next(task for task in house.sandbox.tasks if task.label == "compile pandas 1.5.3")
+    sent = {name: Path(path).read_bytes() for name, path in task.inputs.items()}  # type: ignore[arg-type]
+    published = {wheel.filename: wheel.content for wheel in house.index.published}
+    assert {
+        "pandas-1.5.3.tar.gz",
+        "wheelhouse/setuptools-65.0-py3-none-any.whl",
+        f"wheelhouse/{native('numpy', '1.23.2')}",
+    } == sent.keys()
+    assert published[native("numpy", "1.23.2")] == sent[f"wheelhouse/{native('numpy', '1.23.2')}"]
+
+
+def test_a_build_requirement_that_is_a_job_of_the_lock_is_compiled_once(house: House) -> None:
+    """The same version: one job, published before pandas is compiled."""
+    house.add_sdist("pandas", "1.5.3", ["setuptools", "numpy==1.23.5"])
+    done = house.pipeline().build(ARTICLE)
+    assert [
+        built(house, "numpy", "1.23.5"),
+        built(house, "pandas", "1.5.3"),
+    ] == [outcome for outcome in timeless_report(done).outcomes if isinstance(outcome, Built)]
+    assert ["compile numpy 1.23.5", "compile pandas 1.5.3", "verify"] == house.ran
+
+
+def test_a_second_run_starts_no_sandbox(house: House) -> None:
+    """Nothing is compiled, and the clean room, having proved these very files, is not entered again."""
+    house.pipeline().build(ARTICLE)
+    house.script(ANSWERS, {})
+    done = house.pipeline().build(ARTICLE)
+    expected = report(
+        reused(house, "django", "4.1.13", "django-4.1.13-py3-none-any.whl"),
+        reused(house, "numpy", "1.23.5", native("numpy", "1.23.5")),
+        reused(house, "pandas", "1.5.3", native("pandas", "1.5.3")),
+    )
+    assert expected == timeless_report(done)
+    assert [] == house.ran
+
+
+def test_every_outcome_is_recorded_and_told(house: House) -> None:
+    """Reuses too: `mirror status` counts them."""
+    done = house.pipeline().build(ARTICLE)
+    by_name = sorted(done.outcomes, key=str)
+    assert [(outcome, TARGET) for outcome in by_name] == sorted(house.journal.records, key=str)
+    assert by_name == sorted(house.reporter.outcomes, key=str)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        requirements("pandas~=1.5.2", "numpy~=1.23.0"),
+        requirements("pandas~=1.5.2", "numpy~=1.23.0", "Django~=4.1.4", constraints=["numpy<2"]),
+        replace(ARTICLE, pre_releases=True),
+    ],
+    ids=["other requirements", "constraints", "pre-releases"],
+)
+def test_a_proof_is_about_what_was_asked(house: House, asked: object) -> None:
+    """Anything else that pip is told is proved by itself."""
+    house.pipeline().build(ARTICLE)
+    house.script(ANSWERS, {"verify": proved(*INSTALLED)})
+    house.pipeline().build(asked)  # type: ignore[arg-type]
+    assert ["verify"] == house.ran
+
+
+def test_a_proof_is_about_what_was_imported_and_about_the_image(house: House) -> None:
+    """A recipe that names other modules, and a new base image, ask for a new proof."""
+    house.pipeline().build(ARTICLE)
+    house.script(ANSWERS, {"verify": proved(*INSTALLED)})
+    section = {"project": "numpy", "reason": "the rest is for tests", "import-names": ["numpy.core"]}
+    house.recipes = recipes.parse([("mirror.toml", {"recipe": [section]})])
+    house.pipeline().build(ARTICLE)
+    assert [{"numpy": ["numpy.core"]}] == [task.arguments["import_names"] for task in house.sandbox.tasks]
+    house.script(ANSWERS, {"verify": proved(*INSTALLED)})
+    pipeline = replace(house.pipeline(), workshop=replace(WORKSHOP, base_image="builder"))
+    pipeline.build(ARTICLE)
+    assert ["verify"] == house.ran
+
+
+def test_one_failure_stops_what_waits_for_it_and_nothing_else(house: House) -> None:
+    """pandas is blocked, the lock's own numpy is built, the clean room is not entered."""
+    house.script(
+        ANSWERS,
+        {"compile numpy 1.23.5": compiled("numpy", "1.23.5"), "compile numpy 1.23.2": broken("no such compiler")},
+    )
+    done = house.pipeline().build(ARTICLE)
+    expected = report(
+        failed(house, "numpy", "1.23.2", "build-failed", "no such compiler"),
+        built(house, "numpy", "1.23.5"),
+        Blocked(job=job(house, "pandas", "1.5.3"), cause=a_key("numpy", "1.23.2")),
+        reused(house, "django", "4.1.13", "django-4.1.13-py3-none-any.whl"),
+    )
+    assert expected == timeless_report(done)
+    assert not done.succeeded
+
+
+def test_a_project_may_need_its_own_older_release_to_build(house: House) -> None:
+    """They are two jobs, not a cycle; only the newer one is proved."""
+    house.add_sdist("tool", "1.0")
+    house.add_sdist("tool", "2.0", ["tool==1.0"])
+    house.script(
+        {"tool": ["tool 2.0"], "tool==1.0": ["tool 1.0"]},
+        {
+            "compile tool 1.0": compiled("tool", "1.0"),
+            "compile tool 2.0": compiled("tool", "2.0"),
+            "verify": proved("tool 2.0"),
+        },
+    )
+    done = house.pipeline().build(requirements("tool"))
+    expected = report(built(house, "tool", "1.0"), built(house, "tool", "2.0"), verified=verified("tool 2.0"))
+    assert expected == timeless_report(done)
+
+
+def test_a_build_cycle_is_told_as_a_chain(house: House) -> None:
+    """No one of them can be first."""
+    house.add_sdist("hen", "1.0", ["egg"])
+    house.add_sdist("egg", "1.0", ["hen"])
+    house.script({"hen": ["hen 1.0"], "egg": ["egg 1.0"]}, {})
+    done = house.pipeline().build(requirements("hen"))
+    assert {
+        ("egg", "build-cycle", True),
+        ("hen", "build-cycle", True),
+    } == {
+        (o.job.key.name, o.code, "hen 1.0 -> egg 1.0 -> hen 1.0" in o.reason or "egg 1.0 -> hen 1.0 -> egg" in o.reason)
+        for o in done.outcomes
+        if isinstance(o, Failed)
+    }
+    assert [] == house.ran
+
+
+def test_what_is_asked_for_reaches_the_resolver(house: House) -> None:
+    """Constraints and --pre are the user's; a build requirement is bounded by its recipe alone."""
+    section = {"project": "numpy", "reason": "newer ones broke it", "build-constraints": ["setuptools<66"]}
+    house.recipes = recipes.parse([("mirror.toml", {"recipe": [section]})])
+    house.script(ANSWERS, {"compile numpy 1.23.5": compiled("numpy", "1.23.5"), "verify": proved("numpy 1.23.5")})
+    house.pipeline().build(requirements("numpy~=1.23.0", constraints=["numpy<2"], pre_releases=True))
+    assert [
+        (("numpy~=1.23.0",), ("numpy<2",), True),
+        (("setuptools",), ("setuptools<66",), False),
+        # again, over the pages with our wheel on them: the next run need not
+        (("numpy~=1.23.0",), ("numpy<2",), True),
+    ] == house.resolver.asked
+
+
+def test_requirements_that_markers_leave_empty_are_proved_as_they_are(house: House) -> None:
+    """Nothing is locked, and pip installs nothing."""
+    house.script({"tomli; python_version < '3'": []}, {"verify": proved()})
+    asked = requirements("tomli; python_version < '3'")
+    assert report(verified=verified()) == timeless_report(house.pipeline().build(asked))
+
+
+class TestHashes:
+    """Hashes in the requirements are those of upstream's files."""
+
+    def test_the_sdist_must_have_one_before_anything_is_built(self, house: House) -> None:
+        """Nothing is fetched, no sandbox is started."""
+        forged = "0" * 64
+        with pytest.raises(MirrorError) as caught:
+            house.pipeline().build(requirements(f"numpy~=1.23.0 --hash=sha256:{forged}"))
+        sdist = file(house, "numpy-1.23.5.tar.gz")
+        assert (
+            "hash-mismatch",
+            (f"expected sha256:{forged}", f"got      sha256:{sdist.sha256}  numpy-1.23.5.tar.gz"),
+        ) == (caught.value.code, caught.value.details)
+        assert [] == house.ran
+        assert 0 == house.index.calls["fetch numpy-1.23.5.tar.gz"]
+
+    def test_a_right_hash_builds_and_the_wheel_made_of_it_is_taken_next_time(self, house: House) -> None:
+        """Our wheel is in nobody's list of hashes; the sdist it was compiled from was."""
+        asked = requirements(f"numpy~=1.23.0 --hash=sha256:{file(house, 'numpy-1.23.5.tar.gz').sha256}")
+        tasks = {"compile numpy 1.23.5": compiled("numpy", "1.23.5"), "verify": proved("numpy 1.23.5")}
+        house.script(ANSWERS, tasks)
+        first = house.pipeline().build(asked)
+        house.script(ANSWERS, {})
+        second = house.pipeline().build(asked)
+        assert report(built(house, "numpy", "1.23.5"), verified=verified("numpy 1.23.5")) == timeless_report(first)
+        assert report(reused(house, "numpy", "1.23.5", native("numpy", "1.23.5"))) == timeless_report(second)
+
+    def test_the_hash_of_our_wheel_alone_is_enough(self, house: House) -> None:
+        """That is what a list made from our index may hold."""
+        house.pipeline().build(ARTICLE)
+        wheel = file(house, native("numpy", "1.23.5"))
+        plan = house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{wheel.sha256}"))
+        assert ((), (wheel,)) == (plan.jobs, tuple(reuse.wheel for reuse in plan.reuses))
+
+    def test_a_forged_sdist_is_found_although_our_wheel_stands(self, house: House) -> None:
+        """A wheel of ours does not make a wrong hash right."""
+        house.pipeline().build(ARTICLE)
+        with pytest.raises(MirrorError) as caught:
+            house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{'0' * 64}"))
+        assert "hash-mismatch" == caught.value.code
+
+    def test_an_upstream_wheel_without_one_is_not_reused(self, house: House) -> None:
+        """The sdist has a listed hash, the wheel beside it has none: it is compiled."""
+        house.add_sdist("django", "4.1.13")
+        sdist = file(house, "django-4.1.13.tar.gz")
+        plan = house.pipeline().plan(requirements(f"Django~=4.1.4 --hash=sha256:{sdist.sha256}"))
+        assert ((sdist,), ()) == (tuple(found.sdist for found in plan.jobs), plan.reuses)
+
+    def test_what_the_requirements_need_must_have_one_too(self, house: House) -> None:
+        """As pip has it: one hash, and every package must have one."""
+        pandas = file(house, "pandas-1.5.3.tar.gz")
+        with pytest.raises(BadInputError) as caught:
+            house.pipeline().build(requirements(f"pandas~=1.5.2 --hash=sha256:{pandas.sha256}"))
+        assert ("hash-missing", ("numpy 1.23.5",)) == (caught.value.code, caught.value.details)
+
+    def test_those_of_constraints_count(self, house: House) -> None:
+        """A needed package may have its hash there; where both have some, both must allow it."""
+        pandas, numpy = file(house, "pandas-1.5.3.tar.gz").sha256, file(house, "numpy-1.23.5.tar.gz").sha256
+        asked = f"pandas~=1.5.2 --hash=sha256:{pandas}"
+        plan = house.pipeline().plan(requirements(asked, constraints=[f"numpy~=1.23.0 --hash=sha256:{numpy}"]))
+        assert {numpy, pandas} == {found.sdist.sha256 for found in plan.jobs}
+        with pytest.raises(MirrorError) as caught:
+            house.pipeline().plan(
+                requirements(
+                    asked,
+                    f"numpy~=1.23.0 --hash=sha256:{numpy}",
+                    constraints=[f"numpy~=1.23.0 --hash=sha256:{'0' * 64}"],
+                )
+            )
+        assert "hash-mismatch" == caught.value.code
+
+    def test_those_of_another_version_do_not_count(self, house: House) -> None:
+        """Lines with markers name several versions, each with the hashes of its own files."""
+        older, newer = (file(house, f"numpy-{version}.tar.gz").sha256 for version in ("1.23.2", "1.23.5"))
+        lines = [f"numpy==1.23.2 --hash=sha256:{newer}", f"numpy==1.23.5 --hash=sha256:{older}"]
+        house.script({"numpy==1.23.2": [], "numpy==1.23.5": ["numpy 1.23.5"]}, {})
+        with pytest.raises(MirrorError) as caught:
+            house.pipeline().plan(requirements(*lines))
+        assert f"expected sha256:{older}" == caught.value.details[0]
+
+
+class TestCleanRoom:
+    """What the clean room says is judged."""
+
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            (
+                proved("django 4.1.13", "numpy 1.23.4", "pandas 1.5.3"),
+                "pip chose otherwise than the lock: numpy 1.23.4 instead of 1.23.5",
+            ),
+            (
+                proved("django 4.1.13", "numpy 1.23.5"),
+                "pip chose otherwise than the lock: pandas is missing instead of 1.5.3",
+            ),
+            (
+                proved(*INSTALLED, errors={"numpy": {"numpy": "ImportError: no libz"}}),
+                "what was installed does not import: import numpy: ImportError: no libz",
+            ),
+            (
+                broken("pip ended with exit status 1"),
+                "pip could not install the requirements: pip ended with exit status 1",
+            ),
+            (
+                Answer(end=End.CRASHED, message="it ended without a result"),
+                "the clean room came to no result (crashed): it ended without a result",
+            ),
+            (
+                Answer(end=End.WALL_CLOCK, message="still not done after 60 s"),
+                "the clean room came to no result (wall-clock): still not done after 60 s",
+            ),
+            (Answer(value={"ok": True}), "the clean room's answer cannot be read: KeyError"),
+            (Answer(value={"ok": True, "installed": 1}), "the clean room's answer cannot be read: TypeError"),
+            (Answer(value={"ok": True, "installed": [["a"]]}), "the clean room's answer cannot be read: ValueError"),
+        ],
+    )
+    def test_a_problem_is_the_reports_error(self, house: House, answer: Answer, error: str) -> None:
+        """What was built stays built; nothing is remembered as proved."""
+        house.script(ANSWERS, COMPILES | {"verify": [answer]})
+        done = house.pipeline().build(ARTICLE)
+        assert (f"{error} (log: {log_of(house, 'verify')})", None, set()) == (
+            done.verify_error,
+            done.verified,
+            house.journal.verified,
+        )
+        assert 3 == sum(isinstance(outcome, Built) for outcome in done.outcomes)
+
+    def test_an_upstream_wheel_may_have_modules_that_do_not_import(self, house: House) -> None:
+        """It is as upstream wants it: its absence from what was imported tells."""
+        house.script(
+            ANSWERS, COMPILES | {"verify": [proved(*INSTALLED, errors={"django": {"django": "ImportError: no GIS"}})]}
+        )
+        done = house.pipeline().build(ARTICLE)
+        assert (verified(*INSTALLED, imported=("numpy", "pandas")), "") == (done.verified, done.verify_error)
+
+    def test_a_version_may_be_written_otherwise(self, house: House) -> None:
+        """METADATA need not be normalised."""
+        house.add_wheel("certifi", "2022.6.15")
+        house.script({"certifi": ["certifi 2022.6.15"]}, {"verify": proved("certifi 2022.06.15")})
+        assert house.pipeline().build(requirements("certifi")).succeeded
+
+    def test_an_engine_that_went_away_is_tried_once_more(self, house: House) -> None:
+        """It is nobody's fault in there."""
+        house.script(ANSWERS, COMPILES | {"verify": [Answer(end=End.LOST, message="gone"), proved(*INSTALLED)]})
+        assert house.pipeline().build(ARTICLE).succeeded
+
+    def test_an_engine_that_stays_away_costs_no_report(self, house: House) -> None:
+        """What was compiled is published, and the report tells so."""
+        house.script(ANSWERS, COMPILES | {"verify": [Answer(end=End.LOST, message="connection refused")]})
+        done = house.pipeline().build(ARTICLE)
+        assert "it could not be verified: connection refused" == done.verify_error
+        assert 4 == len(done.outcomes)
+
+
+class TestVerify:
+    """The clean room alone."""
+
+    def test_missing_wheels_are_an_error(self, house: House) -> None:
+        """It says which, and what to do."""
+        with pytest.raises(MirrorError) as caught:
+            house.pipeline().verify(ARTICLE)
+        error = caught.value
+        assert (
+            "not-built",
+            "2 of 3 packages have no wheel for cp311-musllinux_1_2_x86_64",
+            ("numpy 1.23.5", "pandas 1.5.3"),
+            "run `mirror build` with the same file first",
+        ) == (error.code, error.what, error.details, error.hint)
+        assert [] == house.ran
+
+    def test_it_enters_the_clean_room_even_if_that_was_done_before(self, house: House) -> None:
+        """Who asks for a proof gets one."""
+        house.pipeline().build(ARTICLE)
+        house.script(ANSWERS, {"verify": proved(*INSTALLED)})
+        done = house.pipeline().verify(ARTICLE)
+        expected = report(
+            reused(house, "django", "4.1.13", "django-4.1.13-py3-none-any.whl"),
+            reused(house, "numpy", "1.23.5", native("numpy", "1.23.5")),
+            reused(house, "pandas", "1.5.3", native("pandas", "1.5.3")),
+            verified=verified(*INSTALLED),
+        )
+        assert expected == timeless_report(done)
+
+    def test_an_engine_that_went_away_is_no_verdict(self, house: House) -> None:
+        """Nothing was found wrong with the wheels."""
+        house.pipeline().build(ARTICLE)
+        house.script(ANSWERS, {"verify": Answer(end=End.LOST, message="connection refused")})
+        with pytest.raises(UnusableError) as caught:
+            house.pipeline().verify(ARTICLE)
+        assert "engine-lost" == caught.value.code
+
+
+def test_the_user_is_told_what_goes_on(house: House) -> None:
+    """Once each: resolving, how much is compiled, verifying."""
+    house.pipeline().build(ARTICLE)
+    assert [
+        "resolving for cp311-musllinux_1_2_x86_64",
+        "compiling 2 of 3 packages",
+        "verifying in a clean room",
+    ] == house.reporter.steps
