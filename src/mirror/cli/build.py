@@ -1,0 +1,37 @@
+"""`mirror build`: compile what is missing, publish it, prove it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mirror.cli import options
+from mirror.cli.running import run_for_each_target
+from mirror.cli.wiring import Ground
+from mirror.core import emit
+from mirror.core.model import Report
+
+
+@click.command(short_help="Compile what is missing, publish it, prove it.")
+@options.files
+@options.target
+@options.index
+@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compiles that go on side by side.")
+@options.shared
+def build(**parameters: Any) -> int:
+    """Compile to musllinux wheels what FILE... needs and has no usable wheel; publish and prove it.
+
+    On a machine where `mirror up` never ran, this does the same preparation itself.
+    """
+
+    def show(ground: Ground, reports: tuple[Report, ...]) -> None:
+        if all(report.succeeded for report in reports) and not parameters["quiet"]:
+            install = options.install(parameters, ground.address, ground.images[0].base_name)
+            ground.console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
+            if any(line.hashes for line in options.read_requirements(parameters).requirements):
+                ground.console.note(
+                    "the hashes in the requirements are upstream's: `mirror emit requirements` prints them with ours"
+                )
+
+    return run_for_each_target(parameters, lambda pipeline, requirements: pipeline.build(requirements), show)

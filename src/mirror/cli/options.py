@@ -1,0 +1,116 @@
+"""The options that several commands share, and how flags become settings."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mirror.console import Console, Volume
+from mirror.core import requirements as requirements_files
+from mirror.core.emit import IndexAddress, Install
+from mirror.core.errors import BadInputError
+from mirror.core.model import Requirements
+from mirror.settings import Settings, load
+
+Decorator = Callable[[Any], Any]
+
+
+def _all(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which --help shows them."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+quiet = _all(
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    click.option("-q", "--quiet", is_flag=True, help="Say only results and errors."),
+)
+shared = _all(
+    click.option("-y", "--yes", is_flag=True, help="Do not ask before something is installed on this machine."),
+    as_json,
+    quiet,
+)
+target = _all(
+    click.option("--python", multiple=True, metavar="X.Y", help="Python to build for; may be repeated."),
+    click.option("--alpine", metavar="X.Y", help="Alpine release of the base image."),
+    click.option("--base", type=click.Choice(["alpine", "bootstrap"]), help="Base image; default: what can be had."),
+)
+index = _all(
+    click.option("--index-url", metavar="URL", help="An existing devpi index (http://host/user/index), not our own."),
+    click.option("--user", metavar="NAME", help="Who publishes there; the password is read from MIRROR_PASSWORD."),
+)
+constraint = click.option(
+    "-c", "--constraint", "constraints", multiple=True, metavar="FILE", help="Constraints file; may be repeated."
+)
+files = _all(click.argument("files", nargs=-1, required=True, metavar="FILE..."), constraint)
+listen = _all(
+    click.option("--port", type=click.IntRange(1, 65535), help="Port of our own index."),
+    click.option(
+        "--listen", type=click.Choice(["local", "all"]), help="Who reaches it: this machine and its containers, or all."
+    ),
+)
+
+
+FLAGS = ("python", "alpine", "base", "index_url", "user", "jobs", "listen", "port")
+"""Click parameters that are settings under the same name."""
+
+
+def settings(parameters: dict[str, Any]) -> Settings:
+    """The settings of this call: files, environment, and the flags among `parameters` that were given."""
+    flags = {name: value for name, value in parameters.items() if name in FLAGS and value not in (None, ())}
+    return load(environment=os.environ, folder=Path.cwd(), flags=flags)
+
+
+def console(parameters: dict[str, Any]) -> Console:
+    """The console of this call; --json leaves stdout to the result."""
+    if parameters.get("verbose") and parameters.get("quiet"):
+        raise BadInputError("bad-options", "--verbose and --quiet contradict each other", hint="leave one of them out")
+    volume = Volume.QUIET if parameters.get("quiet") else Volume.VERBOSE if parameters.get("verbose") else Volume.NORMAL
+    return Console.for_process(os.environ, volume)
+
+
+def read_requirements(parameters: dict[str, Any]) -> Requirements:
+    """Parse every file. Raises BadInputError with all problems of all files."""
+    return requirements_files.parse(
+        parameters["files"], parameters["constraints"], lambda path: Path(path).read_bytes()
+    )
+
+
+def asker(parameters: dict[str, Any], shown: Console) -> Callable[[str], bool]:
+    """How the user is asked before this machine is changed: --yes answers for them; nobody at a pipe can."""
+
+    def ask(question: str) -> bool:
+        shown.stop()
+        if parameters.get("yes"):
+            shown.note(question + " yes (--yes)")
+            return True
+        return sys.stdin.isatty() and click.confirm(question, err=True)
+
+    return ask
+
+
+def install(parameters: dict[str, Any], address: IndexAddress, base_image: str) -> Install:
+    """What the lines to paste are about: the files of this call."""
+    return Install(
+        address=address,
+        base_image=base_image,
+        requirements=tuple(parameters["files"]),
+        constraints=tuple(parameters["constraints"]),
+    )
+
+
+def command_line() -> str:
+    """This call, as the journal remembers it. No option of ours carries a secret."""
+    return shlex.join(["mirror", *sys.argv[1:]])

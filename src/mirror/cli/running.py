@@ -1,0 +1,79 @@
+"""What the commands that run a pipeline have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import click
+
+from mirror.adapters.journal.sqlite import SqliteJournal
+from mirror.cli import options
+from mirror.cli.wiring import Ground, make_ground
+from mirror.core.errors import ExitStatus, MirrorError
+from mirror.core.jsonform import report_json
+from mirror.core.model import Report, Requirements
+from mirror.pipeline import Pipeline
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it."""
+
+
+def run_for_each_target(
+    parameters: dict[str, Any],
+    run: Callable[[Pipeline, Requirements], Report],
+    show: Callable[[Ground, tuple[Report, ...]], None] = lambda _ground, _reports: None,
+) -> int:
+    """Read every input before anything is started, then run for one Python after the other; the exit status."""
+    with options.console(parameters) as console:
+        requirements = options.read_requirements(parameters)
+        settings = options.settings(parameters)
+        if not requirements.requirements:
+            console.note("nothing to build: the requirements are empty")
+            if parameters["as_json"]:
+                console.json({"version": 1, "targets": []})
+            return ExitStatus.OK
+        ground = make_ground(settings, console, options.asker(parameters, console))
+        reports: list[Report] = []
+        with run_remembered(ground.journal, options.command_line()):
+            try:
+                for images in ground.images:
+                    reports.append(run(ground.pipeline(images), requirements))
+            except MirrorError:
+                if not parameters["as_json"]:  # of the Pythons before; in JSON the error is the one document
+                    for report in reports:
+                        console.report(report)
+                raise
+            status = ExitStatus.OK if all(report.succeeded for report in reports) else ExitStatus.FAILED
+            ground.journal.end_run(status)
+        if parameters["as_json"]:
+            console.json({"version": 1, "targets": [report_json(report) for report in reports]})
+            return status
+        for report in reports:
+            console.report(report)
+        show(ground, tuple(reports))
+        return status
+
+
+@contextmanager
+def run_remembered(journal: SqliteJournal, command: str) -> Iterator[None]:
+    """Remember a run in the journal, and its end where that is an error; any other end is for the body to tell."""
+    journal.start_run(command)
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):  # a journal that cannot be written must not hide why
+            journal.end_run(exit_status(error))
+        raise
+
+
+def exit_status(error: BaseException) -> int:
+    """The exit status of a process that ends in this error."""
+    if isinstance(error, MirrorError):
+        return int(error.status)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return INTERRUPTED
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return int(ExitStatus.FAILED)

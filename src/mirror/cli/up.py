@@ -1,0 +1,43 @@
+"""`mirror up`: make whatever this machine still lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mirror.cli import options
+from mirror.cli.wiring import make_ground
+from mirror.core.errors import ExitStatus
+
+
+@click.command(short_help="Make what this machine lacks: engine, images, index.")
+@options.target
+@options.index
+@options.listen
+@options.shared
+def up(**parameters: Any) -> int:
+    """Reach or install a Docker engine, make the images, start the index. What stands already is left alone."""
+    with options.console(parameters) as console:
+        ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
+        if parameters["as_json"]:
+            console.json(
+                {
+                    "version": 1,
+                    "index": {"host_url": ground.address.host_url, "image_url": ground.address.image_url},
+                    "images": [
+                        {
+                            "target": str(pair.target),
+                            "kind": pair.kind.value,
+                            "base": pair.base_name,
+                            "builder": pair.builder,
+                        }
+                        for pair in ground.images
+                    ],
+                }
+            )
+            return ExitStatus.OK
+        for pair in ground.images:
+            console.text(f"{pair.target}: base image {pair.base_name}")
+        console.text(f"index: {ground.address.host_url} (from containers: {ground.address.image_url})")
+        return ExitStatus.OK

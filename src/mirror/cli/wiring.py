@@ -1,0 +1,153 @@
+"""Puts the real parts together: what `mirror up` makes stand, and the pipeline that runs on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import docker
+
+from mirror.adapters.devpi.http import Login
+from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo
+from mirror.adapters.engine import connect, gateway_address
+from mirror.adapters.images.choice import ensure_images
+from mirror.adapters.images.model import ImagePair, ImageSettings
+from mirror.adapters.images.packages import PackagedBuilders
+from mirror.adapters.journal.sqlite import SqliteJournal
+from mirror.adapters.sandbox.docker import DockerSandbox
+from mirror.adapters.store import Store
+from mirror.adapters.uv import UvResolver
+from mirror.console import Console
+from mirror.core.emit import IndexAddress
+from mirror.pipeline import Pipeline
+from mirror.remembered import RememberedResolver
+from mirror.settings import Settings
+from mirror.tasks import Workshop
+from mirror.window import CoreMetadata, CountedWindow, IndexWindow, View, window_for
+
+Ask = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every run of this call stands on."""
+
+    settings: Settings
+    console: Console
+    client: docker.DockerClient
+    sandbox: DockerSandbox
+    index: DevpiIndex
+    address: IndexAddress
+    journal: SqliteJournal
+    images: tuple[ImagePair, ...]
+    """One for each Python that was asked for."""
+
+    def pipeline(self, images: ImagePair) -> Pipeline:
+        """The pipeline for the target of these images."""
+        store = Store(self.settings.data / "store")
+        workshop = Workshop(
+            base_image=images.base,
+            builder_image=images.builder,
+            limits=self.settings.limits(),
+            processes=os.cpu_count() or 1,
+        )
+
+        def resolver(view: View) -> UvResolver:
+            return UvResolver(self.sandbox, workshop, lambda: window_for(view, images.target, store), self.journal)
+
+        return Pipeline(
+            sandbox=self.sandbox,
+            index=self.index,
+            resolver=RememberedResolver(resolver, self.index, store, images.builder),
+            builders=PackagedBuilders(
+                client=self.client,
+                pair=images,
+                settings=image_settings(self.settings, images.target.python),
+                say=self.console.step,
+            ),
+            journal=self.journal,
+            reporter=self.console,
+            verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
+            workshop=workshop,
+            recipes=self.settings.recipes,
+            target=images.target,
+            jobs=self.settings.jobs,
+        )
+
+
+def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
+    """Make whatever this machine still lacks: engine, images, index. Raises UnusableError."""
+    client = connect(console.step, ask)
+    sandbox = DockerSandbox(client, runtime=settings.runtime, accept_missing_limits=settings.accept_missing_limits)
+    images = tuple(
+        ensure_images(client, image_settings(settings, python), console.step, ask) for python in settings.python
+    )
+    index, address = open_index(settings, console, client)
+    journal = SqliteJournal(settings.data)
+    sandbox.sweep()
+    return Ground(
+        settings=settings,
+        console=console,
+        client=client,
+        sandbox=sandbox,
+        index=index,
+        address=address,
+        journal=journal,
+        images=images,
+    )
+
+
+def image_settings(settings: Settings, python: str) -> ImageSettings:
+    """What decides about the images of one Python."""
+    return ImageSettings(
+        base=settings.base,
+        python=python,
+        alpine=settings.alpine,
+        registry=settings.registry,
+        ca_bundle=settings.ca_bundle,
+        proxy=settings.proxy,
+        apk_repositories=settings.apk_repositories,
+        apk_keys=settings.apk_keys,
+        cache=settings.cache,
+    )
+
+
+def embedded_server(settings: Settings, client: docker.DockerClient | None) -> EmbeddedServer:
+    """The index of our own, on loopback and where containers reach it."""
+    gateway = gateway_address(client) if client else None
+    addresses = ("0.0.0.0",) if settings.listen == "all" else (gateway,) if gateway else ()  # noqa: S104 - when told
+    return EmbeddedServer(
+        settings.data / "devpi",
+        settings.port,
+        addresses,
+        ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
+        upstream=settings.upstream,
+        proxy=settings.proxy,
+    )
+
+
+def open_index(
+    settings: Settings, console: Console, client: docker.DockerClient | None
+) -> tuple[DevpiIndex, IndexAddress]:
+    """The user's devpi where one is named, else our own, started if it does not run."""
+    store = Store(settings.data / "store")
+    ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+    if settings.index_url:
+        login = Login(settings.user, settings.read_password) if settings.user else None
+        index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle)
+        index.ensure_index()
+        address = IndexAddress(host_url=index.simple_url, image_url=index.simple_url)
+    else:
+        server = embedded_server(settings, client).ensure_running(console.step)
+        index = DevpiIndex(server.url, server.login, store, administrator=server.administrator)
+        address = _address(server, gateway_address(client) if client else None)
+    return index, address
+
+
+def _address(server: ServerInfo, gateway: str | None) -> IndexAddress:
+    host_url = f"{server.url}/+simple/"
+    reachable = gateway and (gateway in server.addresses or "0.0.0.0" in server.addresses)  # noqa: S104
+    image_host = gateway if gateway and reachable else "host.docker.internal"
+    return IndexAddress(host_url=host_url, image_url=f"{server.url_at(image_host)}/+simple/")
