@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from mirror.core.errors import MirrorError
 from mirror.core.graph import BuildGraph, Step
-from mirror.core.model import Built, Failed, Job, JobKey, Outcome
+from mirror.core.model import Built, Failed, IndexFile, Job, JobKey, Outcome, Reused
 from mirror.core.text import visible
 from mirror.jobs import JobSteps, NeedsMore, Prepared, sentence
 from mirror.ports import Reporter
@@ -23,7 +23,29 @@ PREPARES_AT_ONCE = 2
 ROUNDS = 5
 """How often a build backend may ask for more build requirements: one that always wants another has no end."""
 
-StepResult = Prepared | Built | Failed | NeedsMore
+StepResult = Prepared | Built | Reused | Failed | NeedsMore
+
+
+@dataclass(slots=True)
+class WindDown:
+    """Asks a run to start nothing more, and to let what is running come to its end."""
+
+    asked: bool = False
+    _is_heard: bool = False
+
+    def ask(self) -> bool:
+        """Ask for it; whether there is anything that can be waited for. To be called from a signal handler too."""
+        self.asked = self._is_heard
+        return self.asked
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """While jobs run."""
+        self._is_heard = True
+        try:
+            yield
+        finally:
+            self._is_heard = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +59,8 @@ class Builds:
     record: Callable[[Outcome], None]
     give_up: Callable[[], None]
     """Ends every step that is running, when the run is interrupted."""
+    wind_down: WindDown = field(default_factory=WindDown)
+    """Asks it to start nothing more."""
     _prepared: dict[JobKey, Prepared] = field(default_factory=dict)
     _more: dict[JobKey, tuple[str, ...]] = field(default_factory=dict)
     _rounds: Counter[JobKey] = field(default_factory=Counter)
@@ -44,10 +68,17 @@ class Builds:
 
     def run(self) -> tuple[Outcome, ...]:
         """Bring every job to its outcome; one that fails stops only what waits for it."""
-        with ThreadPoolExecutor(self.at_once + PREPARES_AT_ONCE, thread_name_prefix="job") as pool:
+        with (
+            self.wind_down.heard(),
+            ThreadPoolExecutor(self.at_once + PREPARES_AT_ONCE, thread_name_prefix="job") as pool,
+        ):
             try:
                 while not self.graph.done:
-                    self._start(pool)
+                    if not self.wind_down.asked:
+                        self._start(pool)
+                    elif not self._running:
+                        self._end(self.graph.abandon())
+                        break
                     done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                     for future in done:
                         _, job = self._running.pop(future)
@@ -80,7 +111,7 @@ class Builds:
         try:
             if step is Step.PREPARE:
                 return self.steps.prepare(job, self._more.get(job.key, ()), on_stage)
-            return self.steps.compile(self._prepared[job.key], self._built(job.key), on_stage)
+            return self.steps.compile(self._prepared[job.key], self._wheels(job.key), on_stage)
         except MirrorError as error:
             return failed(error.code, sentence(error), error.hint)
         except Exception as error:
@@ -95,9 +126,10 @@ class Builds:
             return str(path)
         return ""
 
-    def _built(self, key: JobKey) -> dict[JobKey, Built]:
-        found = ((missing.key, self.graph.built(missing.key)) for missing in self._prepared[key].missing)
-        return {missing: built for missing, built in found if built is not None}
+    def _wheels(self, key: JobKey) -> dict[JobKey, IndexFile]:
+        """The wheels of the build requirements that had to be compiled first."""
+        found = ((missing.key, self.graph.wheel(missing.key)) for missing in self._prepared[key].missing)
+        return {missing: wheel for missing, wheel in found if wheel is not None}
 
     def _take(self, result: StepResult, job: Job) -> None:
         match result:
@@ -109,12 +141,12 @@ class Builds:
             case NeedsMore():
                 self._rounds[job.key] += 1
                 if self._rounds[job.key] > ROUNDS:
-                    self._end(self.graph.finished(_endless(result)))
+                    self._end(self.graph.finished(job.key, _endless(result)))
                     return
                 self._more[job.key] = (*self._more.get(job.key, ()), *result.requires)
                 self.graph.needs_more(job.key)
-            case Built() | Failed():
-                self._end(self.graph.finished(result))
+            case Built() | Reused() | Failed():
+                self._end(self.graph.finished(job.key, result))
 
     def _end(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
 from mirror.core.gate import Expected, check
-from mirror.core.lock import lock_package
-from mirror.core.model import Built, CheckedWheel, Failed, IndexFile, Job, JobKey, Lock, SourceFacts
+from mirror.core.lock import is_of_release, is_ours, lock_package
+from mirror.core.model import (
+    Built,
+    CheckedWheel,
+    Failed,
+    IndexFile,
+    Job,
+    JobKey,
+    Lock,
+    Reuse,
+    Reused,
+    SourceFacts,
+)
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.core.sdist import read_source
+from mirror.core.target import best_wheel
 from mirror.core.text import visible
 from mirror.neighbours import Neighbours
-from mirror.ports import Builders, End, Ended, Index, Journal, Resolver, Sandbox
+from mirror.ports import Builders, Claims, End, Ended, Index, Journal, Resolver, Sandbox
 from mirror.tasks import BuildEnvironment, Workshop, compile_task
 
 _ENDS = {
@@ -80,6 +93,30 @@ class NeedsMore:
     log: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """A compile since it `started` (monotonic), and its log."""
+
+    started: float
+    log: str
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def failed(self, job: Job, code: str, reason: str, hint: str, *, cache_key: str = "") -> Failed:
+        """Its outcome now."""
+        return Failed(
+            job=job,
+            code=code,
+            reason=reason,
+            hint=hint,
+            seconds=self.seconds,
+            log=self.log,
+            cache_key=cache_key,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSteps:
     """Prepares and compiles jobs. Holds no state of a job, so that threads may share it."""
@@ -89,12 +126,15 @@ class JobSteps:
     resolver: Resolver
     builders: Builders
     journal: Journal
+    claims: Claims
     workshop: Workshop
     recipes: Recipes
     projects: frozenset[str]
     """The normalised names of the lock: a wheel may not take another one's place."""
     neighbours: Neighbours
     """The lock's other packages: nor may it take one of their import names."""
+    retry: bool = False
+    """Try again what failed before with all the same."""
 
     def prepare(self, job: Job, more: Sequence[str], on_stage: Callable[[str], None]) -> Prepared:
         """Fetch and read the sdist, resolve its build requirements and `more`. Raises MirrorError."""
@@ -119,55 +159,147 @@ class JobSteps:
         )
 
     def compile(
-        self, prepared: Prepared, built: Mapping[JobKey, Built], on_stage: Callable[[str], None]
-    ) -> Built | Failed | NeedsMore:
-        """Compile, repair, judge, publish, read back. `built` has the wheels of `prepared.missing`."""
+        self, prepared: Prepared, built: Mapping[JobKey, IndexFile], on_stage: Callable[[str], None]
+    ) -> Built | Reused | Failed | NeedsMore:
+        """Compile, repair, judge, publish, read back. `built` has the wheels of `prepared.missing`.
+
+        Nothing is done twice: not what failed before with all the same, not what a run before this one had in its
+        hands when it died, not what another run is doing now. Raises MirrorError where it may go well next time.
+        """
         job = prepared.job
-        log = self.journal.log_path(str(job))
+        wheels = (*prepared.wheels, *(built[missing.key] for missing in prepared.missing))
+        key = cache_key(job, builder_image=self.workshop.builder_image, wheels=wheels, limits=self._limits())
+        if known := self._failed_before(job, key):
+            return known
+        with self.claims.hold(claim_key(job), lambda: on_stage("wait for another run that builds it")):
+            if there := self._built_meanwhile(job):
+                return there
+            if known := self._failed_before(job, key):
+                return known
+            if finished := self._publish_kept(prepared, key, on_stage):
+                return finished
+            return self._compile(prepared, wheels, key, on_stage)
+
+    def _limits(self) -> dict[str, int]:
+        return asdict(self.workshop.limits)
+
+    def _failed_before(self, job: Job, key: str) -> Failed | None:
+        past = None if self.retry else self.journal.failure(key)
+        if past is None:
+            return None
+        return Failed(
+            job=job,
+            code=past.code,
+            reason=f"{past.reason} (on {past.day}; not tried again, since nothing has changed)",
+            hint="; ".join(filter(None, (past.hint, "`--retry` tries it again all the same"))),
+            seconds=0.0,
+            log=past.log,
+        )
+
+    def _built_meanwhile(self, job: Job) -> Reused | None:
+        """The wheel of this very release that another run has published to our index since this one planned."""
+        self.index.forget(job.key.name)
+        ours = [file for file in self.index.files(job.key.name) if is_ours(file, self.index.simple_url)]
+        wheels = [file for file in ours if is_of_release(file.filename, (job.key.name, job.key.version))]
+        wheel = best_wheel(wheels, job.target)
+        return Reused(reuse=Reuse(name=job.key.name, version=job.key.version, wheel=wheel)) if wheel else None
+
+    def _publish_kept(self, prepared: Prepared, key: str, on_stage: Callable[[str], None]) -> Built | None:
+        """Publish what a run before this one compiled and did not come to publish; the gate judges it anew."""
+        kept = self.journal.kept(key)
+        if kept is None:
+            return None
         started = time.monotonic()
-
-        def failed(code: str, reason: str, hint: str) -> Failed:
-            seconds = time.monotonic() - started
-            return Failed(job=job, code=code, reason=reason, hint=hint, seconds=seconds, log=str(log))
-
+        on_stage("check")
         try:
-            on_stage("fetch build requirements")
-            wheels = (*prepared.wheels, *(built[missing.key].wheel for missing in prepared.missing))
-            environment = BuildEnvironment(
-                build_system=prepared.source.facts.build_system,
-                requires=prepared.requires,
-                wheels={wheel.filename: self.index.fetch(wheel) for wheel in wheels},
-            )
-            workshop = replace(self.workshop, builder_image=self.builders.builder_with(job.recipe.system_packages))
-            task = compile_task(workshop, job, environment, prepared.source.path, log)
-            ended = self.sandbox.run(task, on_stage)
-            if ended.end is End.LOST:  # nobody's fault in there, and often over at once
-                ended = self.sandbox.run(task, on_stage)
-            if ended.end is not End.FINISHED:
-                code, reason, hint = _ENDS[ended.end]
-                return failed(code, ": ".join(filter(None, (reason, ended.message))), hint)
-            if not ended.value.get("ok"):
-                message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
-                why = diagnose(_end_of(log))
-                hint = "; ".join(filter(None, (why.hint, f"read its log: mirror log {job.key.name}")))
-                return failed("build-failed", ": ".join(filter(None, (message, why.reason))), hint)
-            if needs := _read_needs(ended.value.get("needs")):
-                return NeedsMore(job=job, requires=needs, log=str(log))
-            on_stage("check")
-            wheel = self._judge(prepared, ended)
-            on_stage("publish")
-            published = self.index.publish(wheel)
-        except MirrorError as error:
-            return failed(error.code, sentence(error), error.hint)
-        seconds = time.monotonic() - started
-        return Built(job=job, wheel=published, seconds=seconds, size_bytes=len(wheel.content), log=str(log))
+            wheel = self._judge(prepared, kept.filename, kept.content)
+        except MirrorError:
+            self.journal.release(key)
+            return None
+        return self._publish(prepared.job, wheel, key, Clocked(started, log=""), on_stage)
 
-    def _judge(self, prepared: Prepared, ended: Ended) -> CheckedWheel:
+    def _compile(
+        self, prepared: Prepared, wheels: Sequence[IndexFile], key: str, on_stage: Callable[[str], None]
+    ) -> Built | Failed | NeedsMore:
+        log = self.journal.log_path(str(prepared.job))
+        clocked = Clocked(time.monotonic(), log=str(log))
+        try:
+            ended = self._run(prepared, wheels, key, log, on_stage)
+            made = self._take(prepared, ended, key, clocked, on_stage)
+            if not isinstance(made, CheckedWheel):
+                return made
+            self.journal.keep(key, made)
+            return self._publish(prepared.job, made, key, clocked, on_stage)
+        except MirrorError as error:
+            return clocked.failed(prepared.job, error.code, sentence(error), error.hint)
+
+    def _run(
+        self,
+        prepared: Prepared,
+        wheels: Sequence[IndexFile],
+        key: str,
+        log: Path,
+        on_stage: Callable[[str], None],
+    ) -> Ended:
+        job = prepared.job
+        on_stage("fetch build requirements")
+        environment = BuildEnvironment(
+            build_system=prepared.source.facts.build_system,
+            requires=prepared.requires,
+            wheels={wheel.filename: self.index.fetch(wheel) for wheel in wheels},
+        )
+        workshop = replace(self.workshop, builder_image=self.builders.builder_with(job.recipe.system_packages))
+        task = compile_task(workshop, job, environment, prepared.source.path, log)
+        self.journal.begin(job, key, log)
+        ended = self.sandbox.run(task, on_stage)
+        if ended.end is End.LOST:  # nobody's fault in there, and often over at once
+            ended = self.sandbox.run(task, on_stage)
+        return ended
+
+    def _take(
+        self, prepared: Prepared, ended: Ended, key: str, clocked: Clocked, on_stage: Callable[[str], None]
+    ) -> CheckedWheel | Failed | NeedsMore:
+        """What came out of the sandbox: a wheel that the gate has passed, or why there is none."""
+        job = prepared.job
+        if ended.end is End.LOST:
+            return clocked.failed(job, *_said(ended))
+        if ended.end is not End.FINISHED:
+            return clocked.failed(job, *_said(ended), cache_key=key)
+        if not ended.value.get("ok"):
+            message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
+            why = diagnose(_end_of(Path(clocked.log)))
+            hint = "; ".join(filter(None, (why.hint, f"read its log: mirror log {job.key.name}")))
+            reason = ": ".join(filter(None, (message, why.reason)))
+            return clocked.failed(job, "build-failed", reason, hint, cache_key=key)
+        try:
+            if needs := _read_needs(ended.value.get("needs")):
+                return NeedsMore(job=job, requires=needs, log=clocked.log)
+            on_stage("check")
+            return self._judge(prepared, str(ended.value.get("wheel", "")), ended.outputs.get("0", b""))
+        except MirrorError as error:
+            return clocked.failed(job, error.code, sentence(error), error.hint, cache_key=key)
+
+    def _publish(
+        self, job: Job, wheel: CheckedWheel, key: str, clocked: Clocked, on_stage: Callable[[str], None]
+    ) -> Built:
+        on_stage("publish")
+        published = self.index.publish(wheel)
+        self.journal.release(key)
+        return Built(
+            job=job,
+            wheel=published,
+            seconds=clocked.seconds,
+            size_bytes=len(wheel.content),
+            log=clocked.log,
+            cache_key=key,
+        )
+
+    def _judge(self, prepared: Prepared, filename: str, content: bytes) -> CheckedWheel:
         """The wheel, if the gate finds nothing. Raises MirrorError (`gate`) with every finding."""
         job = prepared.job
         judgement = check(
-            str(ended.value.get("wheel", "")),
-            ended.outputs.get("0", b""),
+            filename,
+            content,
             Expected(
                 name=job.key.name,
                 version=job.key.version,
@@ -185,6 +317,12 @@ class JobSteps:
                 hint="where a finding is right for this project, a recipe may allow it with `oddities`",
             )
         return judgement.wheel
+
+
+def _said(ended: Ended) -> tuple[str, str, str]:
+    """Code, reason and hint of an end that is no result."""
+    code, reason, hint = _ENDS[ended.end]
+    return code, ": ".join(filter(None, (reason, ended.message))), hint
 
 
 def _end_of(log: Path) -> str:

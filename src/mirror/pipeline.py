@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
 from mirror import clean_room
-from mirror.builds import Builds
+from mirror.builds import Builds, WindDown
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
 from mirror.core.hashes import allowed_hashes, check_all_hashed
-from mirror.core.lock import Pin, lock_package
+from mirror.core.lock import Pin, is_ours, lock_package
 from mirror.core.model import (
     IndexFile,
     Lock,
@@ -30,7 +30,7 @@ from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.jobs import JobSteps, sentence
 from mirror.neighbours import Neighbours
-from mirror.ports import Builders, End, Index, Journal, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.ports import Builders, Claims, End, Index, Journal, MeteredWindow, Reporter, Resolver, Sandbox
 from mirror.tasks import Workshop, verify_task
 
 
@@ -43,12 +43,16 @@ class Pipeline:
     resolver: Resolver
     builders: Builders
     journal: Journal
+    claims: Claims
     reporter: Reporter
     verify_window: Callable[[], MeteredWindow]
     workshop: Workshop
     recipes: Recipes
     target: Target
     jobs: int
+    retry: bool = False
+    """Try again what failed before with all the same."""
+    wind_down: WindDown = field(default_factory=WindDown)
 
     def plan(self, requirements: Requirements) -> Plan:
         """Resolve for the target and compare with the index. Raises MirrorError."""
@@ -70,10 +74,12 @@ class Pipeline:
             resolver=self.resolver,
             builders=self.builders,
             journal=self.journal,
+            claims=self.claims,
             workshop=self.workshop,
             recipes=self.recipes,
             projects=frozenset(package.name for package in plan.lock.packages),
             neighbours=Neighbours(self.index, plan.reuses),
+            retry=self.retry,
         )
         outcomes = Builds(
             steps=steps,
@@ -81,7 +87,8 @@ class Pipeline:
             at_once=self.jobs,
             reporter=self.reporter,
             record=lambda outcome: self.journal.record(outcome, self.target),
-            give_up=self.sandbox.stop,
+            give_up=self._give_up,
+            wind_down=self.wind_down,
         ).run()
         reused = tuple(Reused(reuse=reuse) for reuse in plan.reuses)
         for outcome in reused:
@@ -94,6 +101,12 @@ class Pipeline:
                     beside.submit(self._resolve_again, requirements)
                 report = self._prove_once(report, requirements, clean_room.answers(plan.lock, report.outcomes))
         return replace(report, seconds=time.monotonic() - started)
+
+    def _give_up(self) -> None:
+        """Let no thread wait any longer: neither for a sandbox, nor for another run, nor for the index."""
+        self.sandbox.stop()
+        self.claims.stop()
+        self.index.stop()
 
     def verify(self, requirements: Requirements) -> Report:
         """The clean room alone. Raises MirrorError (`not-built`) where wheels are missing."""
@@ -130,7 +143,7 @@ class Pipeline:
         if not hashes:
             return lock_package(pin, files, self.target)
         # A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from was.
-        ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file.url)}
+        ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file)}
         listed = [file for file in files if file not in ours or f"sha256:{file.sha256}" in hashes]
         package = lock_package(pin, listed, self.target, hashes)
         more = [
@@ -138,8 +151,8 @@ class Pipeline:
         ]
         return replace(package, wheels=(*package.wheels, *more))
 
-    def _is_ours(self, url: str) -> bool:
-        return url.startswith(self.index.simple_url.removesuffix("+simple/"))
+    def _is_ours(self, file: IndexFile) -> bool:
+        return is_ours(file, self.index.simple_url)
 
     def _prove_once(self, report: Report, requirements: Requirements, answers: Mapping[Pin, IndexFile]) -> Report:
         """The clean room, unless it has proved these very files on this very image before.
@@ -167,7 +180,7 @@ class Pipeline:
             ended = self.sandbox.run(task, lambda stage: self.reporter.stage("clean room", stage))
         if ended.end is End.LOST:
             raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
-        ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel.url))
+        ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel))
         try:
             problem = clean_room.problem(ended, answers.keys(), ours)
             verified = None if problem else clean_room.verified(ended, window.bytes_served)

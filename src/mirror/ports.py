@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
-from mirror.core.model import CheckedWheel, IndexFile, Outcome, Target
+from mirror.core.model import CheckedWheel, IndexFile, Job, Outcome, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,10 @@ class Index(Protocol):
         """
         ...
 
+    def forget(self, name: NormalizedName) -> None:
+        """Ask the index anew for this project's files next time: another run may have published some."""
+        ...
+
     def fetch(self, file: IndexFile) -> Path:
         """Download `file` once and keep it by its hash; the path of bytes whose hash was checked.
 
@@ -184,20 +189,79 @@ class Index(Protocol):
         """Let the project's upstream files show beside ours, upload, read back, compare; the file as listed.
 
         Publishing the same bytes again changes nothing. Raises MirrorError (`conflict`) where other bytes stand under
-        this name, UnusableError where the index does not answer or refuses.
+        this name, UnusableError where the index does not answer or refuses, or `stop` was called.
         """
         ...
 
+    def stop(self) -> None:
+        """Let nobody wait any longer for an index that does not answer: the run is being given up."""
+        ...
+
+
+class Claims(Protocol):
+    """Who compiles what, between all runs that publish to one index."""
+
+    def hold(self, key: str, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Have the only right to compile what `key` stands for, while the context lasts.
+
+        Where another run has it, `on_wait` is called once, and entering waits until that run is done or dead. Raises
+        UnusableError where the index cannot be asked, or `stop` was called.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Let nobody wait any longer: the run is being given up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWheel:
+    """A wheel that the gate has passed and that may not be published yet: its file name and its bytes."""
+
+    filename: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastFailure:
+    """How a compile failed before. `day` is the date of it (ISO 8601)."""
+
+    code: str
+    reason: str
+    hint: str
+    log: str
+    day: str
+
 
 class Journal(Protocol):
-    """What is remembered between runs."""
+    """What is remembered between runs. A `cache_key` is `core.cache_key`'s: all that a compile depends on."""
 
     def log_path(self, label: str) -> Path:
         """A new place for the log of something that is about to run."""
         ...
 
+    def begin(self, job: Job, cache_key: str, log: Path) -> None:
+        """Remember that a compile is about to start. Whoever dies now leaves an attempt that has no outcome."""
+        ...
+
+    def keep(self, cache_key: str, wheel: CheckedWheel) -> None:
+        """Keep a wheel that is about to be published, until `release`."""
+        ...
+
+    def kept(self, cache_key: str) -> KeptWheel | None:
+        """The wheel that a run before this one kept and did not come to publish."""
+        ...
+
+    def release(self, cache_key: str) -> None:
+        """Keep that wheel no longer: it is on the index, or it is not worth keeping."""
+        ...
+
+    def failure(self, cache_key: str) -> PastFailure | None:
+        """How the last compile of this failed; None where it never did, or where it went well since."""
+        ...
+
     def record(self, outcome: Outcome, target: Target) -> None:
-        """Remember the outcome of a job."""
+        """Remember the outcome of a job; a failure also under its `cache_key`, if it has one."""
         ...
 
     def logs(self, name: NormalizedName) -> tuple[Path, ...]:

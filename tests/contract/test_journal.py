@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
 
 from fakes.journal import FakeJournal
-from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_key, a_reused
+from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_job, a_key, a_reused
+from fakes.wheels import checked_wheel
 from mirror.adapters.journal.sqlite import SqliteJournal
-from mirror.ports import Journal
+from mirror.ports import Journal, KeptWheel
 
 NUMPY = NormalizedName("numpy")
 
@@ -78,3 +80,44 @@ def test_verified_is_remembered(journal: Journal) -> None:
     journal.remember_verified("a")
     journal.remember_verified("a")
     assert (False, True, False) == (before, journal.was_verified("a"), journal.was_verified("b"))
+
+
+class TestFailures:
+    """What failed is remembered by all that it depended on."""
+
+    def test_a_failure_is_remembered_by_its_cache_key(self, journal: Journal) -> None:
+        """As the last attempt said it, whatever run it was in."""
+        journal.begin(a_job("numpy", "1.23.5"), "key", journal.log_path("numpy 1.23.5"))
+        journal.record(replace(a_failed("numpy", "1.23.5", "It broke.", "mend it", "/logs/1"), cache_key="key"), TARGET)
+        past = journal.failure("key")
+        assert past is not None
+        assert ("compile-failed", "It broke.", "mend it", "/logs/1") == (past.code, past.reason, past.hint, past.log)
+        assert None is journal.failure("another key")
+
+    def test_what_went_well_since_is_no_failure(self, journal: Journal) -> None:
+        """With `--retry`, say."""
+        journal.record(replace(a_failed("numpy", "1.23.5"), cache_key="key"), TARGET)
+        journal.record(replace(a_built("numpy", "1.23.5", 73, 14_200_000), cache_key="key"), TARGET)
+        assert None is journal.failure("key")
+
+    def test_a_failure_that_may_pass_is_not_remembered(self, journal: Journal) -> None:
+        """It has no cache key; nor does one that was begun and never ended."""
+        journal.begin(a_job("numpy", "1.23.5"), "key", journal.log_path("numpy 1.23.5"))
+        assert None is journal.failure("key")
+        journal.record(a_failed("numpy", "1.23.5"), TARGET)
+        assert (None, None) == (journal.failure("key"), journal.failure(""))
+
+
+class TestKeptWheels:
+    """A wheel is kept from the moment that the gate has passed it until it is on the index."""
+
+    def test_a_wheel_is_kept_until_it_is_released(self, journal: Journal) -> None:
+        """By the key of its compile, and kept anew where that key has one."""
+        first, second = (checked_wheel(f"demo-{n}.0-py3-none-any.whl") for n in (1, 2))
+        assert None is journal.kept("key")
+        journal.keep("key", first)
+        journal.keep("key", second)
+        assert KeptWheel(filename=second.filename, content=second.content) == journal.kept("key")
+        journal.release("key")
+        assert None is journal.kept("key")
+        journal.release("key")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from fakes.upstream import Upstream
+from mirror.adapters.devpi.claims import EXPIRES_S, DevpiClaims
+from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.server import ServerInfo
 from mirror.adapters.store import Store
@@ -21,3 +24,32 @@ class Devpi:
     def open(self, store: Path) -> DevpiIndex:
         """A new client, which remembers nothing yet."""
         return DevpiIndex(self.info.url, self.info.login, Store(store), administrator=self.info.administrator)
+
+    def claims(self, *, expires_s: float = EXPIRES_S) -> DevpiClaims:
+        """The claims of one more run."""
+        return DevpiClaims(self._root(), "mirror", expires_s=expires_s)
+
+    def claim_indexes(self, key: str) -> list[str]:
+        """The indexes that are claims of this key now."""
+        indexes = (self._root().get(f"{self._root().root}/mirror").result() or {})["indexes"]
+        return sorted(name for name in indexes if name.startswith(f"claim-{key}-"))
+
+    def leave_claim(self, key: str, owner: str) -> None:
+        """Leave a claim as a run leaves it that was killed: its count stands still."""
+        settings = {"type": "stage", "bases": [], "volatile": True, "custom_data": self._data(owner, 0)}
+        assert 200 == self._root().send("PUT", self._claim(key), json=settings).status
+
+    def beat_claim(self, key: str, owner: str, beat: int) -> None:
+        """Let the count of a claim that was left go up."""
+        change = [f"custom_data={self._data(owner, beat)}"]
+        assert 200 == self._root().send("PATCH", self._claim(key), json=change).status
+
+    def _root(self) -> DevpiClient:
+        return DevpiClient(f"http://127.0.0.1:{self.info.port}", self.info.administrator)
+
+    def _claim(self, key: str) -> str:
+        return f"{self._root().root}/mirror/claim-{key}-1"
+
+    @staticmethod
+    def _data(owner: str, beat: int) -> str:
+        return json.dumps({"beat": beat, "owner": owner})

@@ -14,6 +14,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from fakes.claims import FakeClaims
 from fakes.elves import AnElf
 from fakes.index import FakeIndex
 from fakes.journal import FakeJournal
@@ -97,6 +98,8 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.index = FakeIndex(folder / "store")
         self.journal = FakeJournal(folder)
+        self.claims = FakeClaims()
+        self.retry = False
         self.reporter = FakeReporter()
         self.resolver = FakeResolver({})
         self.sandbox = FakeSandbox({})
@@ -123,10 +126,12 @@ class House:
             resolver=self.resolver,
             builders=FakeBuilders(),
             journal=self.journal,
+            claims=self.claims,
             workshop=WORKSHOP,
             recipes=self.recipes,
             projects=frozenset(projects),
             neighbours=Neighbours(self.index, ()),
+            retry=self.retry,
         )
 
     def pipeline(self, jobs: int = 2) -> Pipeline:
@@ -137,12 +142,14 @@ class House:
             resolver=self.resolver,
             builders=FakeBuilders(),
             journal=self.journal,
+            claims=self.claims,
             reporter=self.reporter,
             verify_window=FakeWindow,
             workshop=WORKSHOP,
             recipes=self.recipes,
             target=TARGET,
             jobs=jobs,
+            retry=self.retry,
         )
 
     @property
@@ -243,8 +250,8 @@ def _line(text: str) -> RequirementLine:
 
 
 def timeless(outcome: Outcome) -> Outcome:
-    """An outcome without its seconds, which no test can know."""
-    return replace(outcome, seconds=0.0) if isinstance(outcome, Built | Failed) else outcome
+    """An outcome without its seconds and its cache key, which no test can know."""
+    return replace(outcome, seconds=0.0, cache_key="") if isinstance(outcome, Built | Failed) else outcome
 
 
 def timeless_report(report: Report) -> Report:

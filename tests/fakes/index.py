@@ -61,6 +61,12 @@ class FakeIndex:
             merged = self._upstream.get(name, {}) | self._ours.get(name, {})
             return tuple(merged[filename] for filename in sorted(merged))
 
+    def forget(self, name: NormalizedName) -> None:
+        """Nothing is remembered here."""
+
+    def stop(self) -> None:
+        """Nobody waits here."""
+
     def fetch(self, file: IndexFile) -> Path:
         with self._lock:
             self._called(f"fetch {file.filename}")

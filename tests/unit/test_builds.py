@@ -11,11 +11,11 @@ import pytest
 
 from fakes.house import FakeReporter, timeless
 from fakes.journal import FakeJournal
-from fakes.outcomes import a_built, a_job
-from mirror.builds import ROUNDS, Builds
+from fakes.outcomes import a_built, a_job, a_reused
+from mirror.builds import ROUNDS, Builds, WindDown
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
-from mirror.core.model import Blocked, BuildSystem, Built, Failed, Job, JobKey, Outcome, SourceFacts
+from mirror.core.model import Blocked, BuildSystem, Built, Failed, IndexFile, Job, JobKey, Outcome, Reused, SourceFacts
 from mirror.jobs import NeedsMore, Prepared, Source
 
 FACTS = SourceFacts(build_system=BuildSystem(requires=(), backend="backend"), has_native_sources=False)
@@ -29,7 +29,7 @@ def failed(job: Job, code: str = "build-failed", reason: str = "it broke", hint:
     return Failed(job=job, code=code, reason=reason, hint=hint, seconds=0.0, log=log)
 
 
-Compile = Callable[[Job], Built | Failed | NeedsMore]
+Compile = Callable[[Job], Built | Reused | Failed | NeedsMore]
 
 
 @dataclass
@@ -57,8 +57,8 @@ class ScriptedSteps:
         return Prepared(job=job, source=source, requires=tuple(more), wheels=(), missing=missing)
 
     def compile(
-        self, prepared: Prepared, built_before: Mapping[JobKey, Built], on_stage: Callable[[str], None]
-    ) -> Built | Failed | NeedsMore:
+        self, prepared: Prepared, built_before: Mapping[JobKey, IndexFile], on_stage: Callable[[str], None]
+    ) -> Built | Reused | Failed | NeedsMore:
         on_stage("compile")
         self.given[prepared.job.key.name] = tuple(built_before)
         return self.compiles.get(prepared.job.key.name, built)(prepared.job)
@@ -72,6 +72,7 @@ class Run:
     reporter: FakeReporter
     outcomes: list[Outcome] = field(default_factory=list)
     given_up: Event = field(default_factory=Event)
+    wind_down: WindDown = field(default_factory=WindDown)
 
     def over(self, *jobs: Job, at_once: int = 2) -> list[Outcome]:
         """Run these jobs to their end; their outcomes, without seconds."""
@@ -82,6 +83,7 @@ class Run:
             reporter=self.reporter,
             record=self.outcomes.append,
             give_up=self.given_up.set,
+            wind_down=self.wind_down,
         )
         return [timeless(outcome) for outcome in builds.run()]
 
@@ -273,3 +275,42 @@ class TestGivingUp:
         with pytest.raises(UnusableError):
             builds.run()
         assert run.given_up.is_set()
+
+
+class TestWindingDown:
+    """The first Ctrl-C lets what is running come to its end."""
+
+    def test_what_runs_ends_and_nothing_more_starts(self, run: Run) -> None:
+        """Every job has its outcome all the same."""
+
+        def ask(job: Job) -> Built:
+            assert run.wind_down.ask()
+            return built(job)
+
+        run.steps.compiles = {"a": ask}
+        run.steps.missing = {"c": [A]}
+        ended = run.over(A, C, at_once=1)
+        interrupted = failed(
+            C,
+            "interrupted",
+            "it was not built: the run was interrupted",
+            "run it again: what is done stays done",
+        )
+        assert [built(A), interrupted] == ended
+        assert not run.given_up.is_set()
+
+    def test_before_and_after_nobody_hears_it(self, run: Run) -> None:
+        """Then there is nothing to wait for: whoever asks has to end the run in another way."""
+        assert not run.wind_down.ask()
+        assert [built(A)] == run.over(A)
+        assert not run.wind_down.ask()
+        assert not run.wind_down.asked
+
+
+def test_a_wheel_that_another_run_published_is_used(run: Run) -> None:
+    """Who waits for it goes on with that."""
+    reused = a_reused("b", "1.0")
+    run.steps.compiles = {"b": lambda _: reused}
+    run.steps.missing = {"a": [B]}
+    assert [built(A), reused] == run.over(A)
+    assert (B.key,) == run.steps.given["a"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakes.outcomes import a_built, a_failed, a_job, a_key
+from fakes.outcomes import a_built, a_failed, a_job, a_key, a_reused
 from mirror.core.graph import BuildGraph, Step
 from mirror.core.model import Blocked, Built, Failed, Job, JobKey
 
@@ -44,7 +44,7 @@ def test_a_job_is_prepared_and_then_compiled() -> None:
     assert [] == start_all(graph)
     assert () == graph.prepared(key("a"), [])
     assert [(Step.COMPILE, "a 1.0")] == start_all(graph)
-    assert (built("a"),) == graph.finished(built("a"))
+    assert (built("a"),) == graph.finished(key("a"), built("a"))
     assert graph.done
     assert (built("a"),) == graph.outcomes
 
@@ -57,10 +57,10 @@ def test_a_missing_build_requirement_becomes_a_job_that_is_waited_for() -> None:
     assert [(Step.PREPARE, "numpy 1.0")] == start_all(graph)
     graph.prepared(key("numpy"), [])
     assert [(Step.COMPILE, "numpy 1.0")] == start_all(graph)
-    graph.finished(built("numpy"))
+    graph.finished(key("numpy"), built("numpy"))
     assert () == graph.waiting()
     assert [(Step.COMPILE, "pandas 1.0")] == start_all(graph)
-    assert built("numpy") == graph.built(key("numpy"))
+    assert built("numpy").wheel == graph.wheel(key("numpy"))
 
 
 def test_a_job_that_two_wait_for_is_there_once() -> None:
@@ -89,7 +89,7 @@ def test_a_failure_blocks_what_waits_for_it_and_nothing_else() -> None:
         failed("root"),
         Blocked(job=job("middle"), cause=key("root")),
         Blocked(job=job("app"), cause=key("root")),
-    ) == graph.finished(failed("root"))
+    ) == graph.finished(key("root"), failed("root"))
     assert not graph.done
     assert [(Step.PREPARE, "other 1.0")] == start_all(graph)
 
@@ -98,7 +98,7 @@ def test_what_needs_something_that_failed_before_is_blocked_at_once() -> None:
     """A job prepared late is not left waiting for ever."""
     graph = BuildGraph([job("root"), job("late")])
     prepare(graph, "root")
-    graph.finished(failed("root"))
+    graph.finished(key("root"), failed("root"))
     graph.started(Step.PREPARE, key("late"))
     assert (Blocked(job=job("late"), cause=key("root")),) == graph.prepared(key("late"), [job("root")])
     assert graph.done
@@ -108,7 +108,7 @@ def test_what_needs_something_built_before_may_be_compiled_at_once() -> None:
     """A result is kept for those who come later."""
     graph = BuildGraph([job("root"), job("late")])
     prepare(graph, "root")
-    graph.finished(built("root"))
+    graph.finished(key("root"), built("root"))
     prepare(graph, "late", "root")
     assert [(Step.COMPILE, "late 1.0")] == start_all(graph)
 
@@ -166,7 +166,29 @@ def test_what_has_an_outcome_closes_no_cycle() -> None:
     prepare(graph, "b", "a", "c")
     prepare(graph, "c")
     graph.started(Step.COMPILE, key("c"))
-    assert (failed("c"), Blocked(job=job("b"), cause=key("c"))) == graph.finished(failed("c"))
+    assert (failed("c"), Blocked(job=job("b"), cause=key("c"))) == graph.finished(key("c"), failed("c"))
     graph.started(Step.PREPARE, key("a"))
     assert (Blocked(job=job("a"), cause=key("c")),) == graph.prepared(key("a"), [job("b")])
     assert graph.done
+
+
+def test_a_wheel_of_another_run_lets_those_go_on_that_wait_for_it() -> None:
+    """It is as good as one that was compiled here."""
+    graph = BuildGraph([job("pandas")])
+    prepare(graph, "pandas", "numpy")
+    reused = a_reused("numpy", "1.0")
+    assert (reused,) == graph.finished(key("numpy"), reused)
+    assert reused.reuse.wheel == graph.wheel(key("numpy"))
+    assert [(Step.COMPILE, "pandas 1.0")] == start_all(graph)
+
+
+def test_a_graph_that_is_abandoned_leaves_no_job_without_an_outcome() -> None:
+    """What is done stays done."""
+    graph = BuildGraph([job("a"), job("b"), job("c")])
+    prepare(graph, "b", "c")
+    graph.finished(key("a"), built("a"))
+    ended = graph.abandon()
+    assert ["b", "c"] == [outcome.job.key.name for outcome in ended if isinstance(outcome, Failed)]
+    assert {"interrupted"} == {outcome.code for outcome in ended if isinstance(outcome, Failed)}
+    assert graph.done
+    assert built("a") == graph.outcomes[0]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
+from fakes.claims import ClaimBook, FakeClaims
 from fakes.house import House, a_wheel, an_sdist, broken, compiled, native, needs, timeless
 from fakes.outcomes import TARGET, a_key
 from fakes.sandbox import Answer
 from fakes.wheels import checked_wheel
 from mirror.core.errors import MirrorError, UnusableError
-from mirror.core.model import Built, Failed, IndexFile, Job, Recipe
+from mirror.core.model import Built, Failed, IndexFile, Job, Recipe, Reuse, Reused
 from mirror.jobs import JobSteps, NeedsMore, Prepared
 from mirror.ports import End
 
@@ -217,10 +221,18 @@ def test_a_recipe_may_expect_a_finding(house: House) -> None:
 
 
 def test_other_bytes_on_the_index_are_a_conflict(house: House) -> None:
-    """A published file never changes."""
-    house.index.publish(checked_wheel(native("demo", "1.0")))
-    done = run(house, compiled("demo", "1.0"))
-    assert failed(house, "conflict", f"other bytes stand under {native('demo', '1.0')}", "raise the version") == done
+    """A published file never changes: here somebody who knows of no claims publishes while this run compiles."""
+    other = checked_wheel(native("demo", "1.0"))
+    house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": compiled("demo", "1.0")})
+    steps = house.steps()
+
+    def stage(name: str) -> None:
+        if name == "check":
+            house.index.publish(other)
+
+    done = steps.compile(steps.prepare(the_job(house), (), quiet), {}, stage)
+    expected = failed(house, "conflict", f"other bytes stand under {other.filename}", "raise the version")
+    assert expected == timeless(done)  # type: ignore[arg-type]
 
 
 def test_an_index_that_goes_away_while_compiling_fails_the_job(house: House) -> None:
@@ -348,3 +360,122 @@ def test_a_failed_build_says_what_its_log_says(house: House) -> None:
     reason = "the backend failed: fatal error: ffi.h: No such file or directory"
     hint = "a recipe can add system-packages (apk names): look up which one has it; read its log: mirror log demo"
     assert failed(house, "build-failed", reason, hint) == done
+
+
+class TestNothingIsDoneTwice:
+    """Not what failed, not what was compiled and never published, not what another run does."""
+
+    def test_what_failed_is_not_tried_again(self, house: House) -> None:
+        """While nothing has changed; the reason is told again, with its day and log."""
+        first = record(house, compile_once(house, broken("no such header")))
+        again = compile_once(house)
+        assert isinstance(again, Failed)
+        assert (first.code, first.log, "") == (again.code, again.log, again.cache_key)
+        assert f"{first.reason} (on " == again.reason[: len(first.reason) + 5]
+        assert again.reason.endswith("; not tried again, since nothing has changed)")
+        assert again.hint.endswith("; `--retry` tries it again all the same")
+        assert [] == house.ran
+
+    def test_it_is_tried_again_when_told(self, house: House) -> None:
+        """`--retry`; and since it went well then, it counts as no failure afterwards."""
+        record(house, compile_once(house, broken()))
+        house.retry = True
+        assert isinstance(record(house, compile_once(house, compiled("demo", "1.0"))), Built)
+        assert {} == house.journal.failures
+
+    def test_it_is_tried_again_with_another_recipe(self, house: House) -> None:
+        """Another environment may be what it lacked."""
+        record(house, compile_once(house, broken()))
+        recipe = Recipe(environment={"FAST": "1"})
+        assert isinstance(compile_once(house, compiled("demo", "1.0"), recipe=recipe), Built)
+
+    def test_what_may_pass_is_tried_again(self, house: House) -> None:
+        """An engine that went away, say."""
+        record(house, compile_once(house, Answer(end=End.LOST)))
+        assert {} == house.journal.failures
+        assert isinstance(compile_once(house, compiled("demo", "1.0")), Built)
+
+    def test_a_wheel_that_was_not_published_is_published_by_the_next_run(self, house: House) -> None:
+        """The index was away when it was ready: nothing is compiled again."""
+
+        def stage(name: str) -> None:
+            house.index.down = name == "publish"
+
+        assert isinstance(compile_once(house, compiled("demo", "1.0"), on_stage=stage), Failed)
+        house.index.down = False
+        built = compile_once(house)
+        assert isinstance(built, Built)
+        assert ([], {}) == (house.ran, house.journal.wheels)
+        assert [native("demo", "1.0")] == [wheel.filename for wheel in house.index.published]
+
+    def test_a_kept_wheel_that_the_gate_refuses_is_made_anew(self, house: House) -> None:
+        """Somebody has changed it on the disk, or the gate has learnt something."""
+
+        def stage(name: str) -> None:
+            house.index.down = name == "publish"
+
+        compile_once(house, compiled("demo", "1.0"), on_stage=stage)
+        house.index.down = False
+        ((key, kept),) = house.journal.wheels.items()
+        house.journal.wheels[key] = replace(kept, content=b"PK" + kept.content)
+        assert isinstance(compile_once(house, compiled("demo", "1.0")), Built)
+        assert ["compile demo 1.0"] == house.ran
+
+    def test_a_wheel_that_another_run_has_published_is_reused(self, house: House) -> None:
+        """It came after this run had planned, so the page is asked for anew."""
+        house.script({"setuptools": ["setuptools 65.0"]}, {})
+        steps = house.steps()
+        prepared = steps.prepare(the_job(house), (), quiet)
+        listed = house.index.publish(checked_wheel(native("demo", "1.0")))
+        reuse = Reuse(name=a_key("demo", "1.0").name, version=a_key("demo", "1.0").version, wheel=listed)
+        assert Reused(reuse=reuse) == steps.compile(prepared, {}, quiet)
+
+    def test_one_of_two_runs_compiles_and_the_other_waits(self, house: House, tmp_path: Path) -> None:
+        """Both end with the same wheel; it was compiled once."""
+        book, waits = ClaimBook(), Event()
+        house.claims = FakeClaims(book)
+        answer = replace(compiled("demo", "1.0"), stages=("compile",))
+        house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": answer})
+        first = house.steps()
+        house.claims = FakeClaims(book)
+        second = house.steps()
+        prepared = first.prepare(the_job(house), (), quiet)
+        outcomes: list[object] = []
+
+        def other(stage: str) -> None:
+            if stage.startswith("wait for another run"):
+                waits.set()
+
+        waiting = Thread(target=lambda: outcomes.append(second.compile(prepared, {}, other)))
+
+        def start_the_other(stage: str) -> None:
+            if stage == "compile":
+                waiting.start()
+                assert waits.wait(timeout=30)
+
+        built = first.compile(prepared, {}, start_the_other)
+        waiting.join(timeout=30)
+        assert isinstance(built, Built)
+        (reused,) = outcomes
+        assert isinstance(reused, Reused)
+        assert built.wheel == reused.reuse.wheel
+        assert ["compile demo 1.0"] == house.ran
+
+
+def compile_once(
+    house: House,
+    *answers: Answer,
+    recipe: Recipe | None = None,
+    on_stage: Callable[[str], None] = quiet,
+) -> object:
+    """Prepare and compile demo in a new run whose sandbox answers so, or which must start none."""
+    house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": list(answers)} if answers else {})
+    steps = house.steps()
+    return steps.compile(steps.prepare(the_job(house, recipe), (), quiet), {}, on_stage)
+
+
+def record(house: House, outcome: object) -> Any:
+    """Let the journal have it, as Builds does."""
+    assert isinstance(outcome, Built | Failed)
+    house.journal.record(outcome, TARGET)
+    return outcome

@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,8 +17,10 @@ from pathlib import Path
 import pytest
 from packaging.utils import NormalizedName
 
-from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_key, a_reused
-from mirror.adapters.journal.sqlite import Attempt, Run, SqliteJournal
+from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_job, a_key, a_reused
+from fakes.wheels import checked_wheel
+from mirror.adapters.journal import database
+from mirror.adapters.journal.sqlite import KEEP_WHEELS_FOR, Attempt, Run, SqliteJournal
 from mirror.core.errors import ExitStatus, UnusableError
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -240,8 +244,8 @@ def test_a_missing_table(tmp_path: Path) -> None:
 def test_a_newer_journal(tmp_path: Path) -> None:
     """A journal of a later format is left alone."""
     SqliteJournal(tmp_path).close()
-    _change(tmp_path, "PRAGMA user_version = 2")
-    expected = f"The journal {tmp_path}/journal.sqlite was written by a newer mirror (format 2, this one knows 1)."
+    _change(tmp_path, "PRAGMA user_version = 3")
+    expected = f"The journal {tmp_path}/journal.sqlite was written by a newer mirror (format 3, this one knows 2)."
     with pytest.raises(UnusableError, match=re.escape(expected)) as caught:
         SqliteJournal(tmp_path)
     assert caught.value.code == "journal-newer"
@@ -259,3 +263,58 @@ def _change(folder: Path, sql: str) -> None:
     connection = sqlite3.connect(folder / "journal.sqlite", isolation_level=None)
     connection.execute(sql)
     connection.close()
+
+
+def test_what_a_killed_run_had_begun_is_interrupted(tmp_path: Path) -> None:
+    """By the next run, once it is sure that the other one is dead; what lives is left alone."""
+    with SqliteJournal(tmp_path, is_dead=lambda _: True) as killed:
+        killed.start_run("build a.txt")
+        killed.begin(a_job("numpy", "1.23.5"), "key", killed.log_path("numpy 1.23.5"))
+        killed.begin(a_job("psutil", "7.0.0"), "other", killed.log_path("psutil 7.0.0"))
+        killed.record(a_built("psutil", "7.0.0", 8.25, 280_000), TARGET)
+    with SqliteJournal(tmp_path, is_dead=lambda _: False) as careful:
+        careful.start_run("build b.txt")
+        assert ["built", "started"] == [attempt.outcome for attempt in careful.last_attempts()]
+        assert [False, False] == [run.killed for run in careful.last_runs()]
+        careful.end_run(0)
+    with SqliteJournal(tmp_path, is_dead=lambda _: True) as following:
+        following.start_run("build c.txt")
+        assert ["built", "interrupted"] == [attempt.outcome for attempt in following.last_attempts()]
+        assert [True, False, True] == [run.killed for run in following.last_runs()]
+
+
+def test_a_job_that_is_begun_again_is_one_attempt(journal: SqliteJournal) -> None:
+    """Its backend asked for more build requirements, which made another cache key."""
+    journal.start_run("build a.txt")
+    for key in ("first", "second"):
+        journal.begin(a_job("numpy", "1.23.5"), key, journal.log_path("numpy 1.23.5"))
+    journal.record(replace(a_failed("numpy", "1.23.5"), cache_key="second"), TARGET)
+    assert ["failed"] == [attempt.outcome for attempt in journal.last_attempts()]
+    assert (None, True) == (journal.failure("first"), journal.failure("second") is not None)
+
+
+def test_a_kept_wheel_is_dropped_when_nobody_comes_for_it(tmp_path: Path) -> None:
+    """After a while; its file too."""
+    now = [NOON]
+    with SqliteJournal(tmp_path, now=lambda: now[0]) as journal:
+        journal.keep("key", checked_wheel("demo-1.0-py3-none-any.whl"))
+        now[0] += KEEP_WHEELS_FOR - timedelta(days=1)
+        journal.start_run("build a.txt")
+        assert journal.kept("key") is not None
+        now[0] += timedelta(days=2)
+        journal.start_run("build a.txt")
+        assert journal.kept("key") is None
+    assert [] == [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+
+
+def test_a_journal_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    """With all that it held."""
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as old:
+        old.executescript(database._SCHEMA_1)
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO runs (command, started) VALUES ('build a.txt', ?)", (NOON.isoformat(),))
+        old.commit()
+    with SqliteJournal(tmp_path) as journal:
+        journal.start_run("build b.txt")
+        assert ["build b.txt", "build a.txt"] == [run.command for run in journal.last_runs()]
+        assert None is journal.failure("key")

@@ -18,9 +18,9 @@ from mirror import __version__
 from mirror.cli.build import build
 from mirror.cli.down import down
 from mirror.cli.emit import emit
+from mirror.cli.interrupts import INTERRUPTED, TERMINATED
 from mirror.cli.log import log
 from mirror.cli.plan import plan
-from mirror.cli.running import INTERRUPTED
 from mirror.cli.serve import serve
 from mirror.cli.status import status
 from mirror.cli.up import up
@@ -28,8 +28,6 @@ from mirror.cli.verify import verify
 from mirror.console import Console
 from mirror.core.errors import BadInputError, ExitStatus, MirrorError
 from mirror.core.jsonform import error_json
-
-TERMINATED = 143
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -18,6 +18,7 @@ from mirror.core.model import Report
 @options.target
 @options.index
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compiles that go on side by side.")
+@click.option("--retry", is_flag=True, help="Try again what failed before, though nothing has changed since.")
 @options.shared
 def build(**parameters: Any) -> int:
     """Compile to musllinux wheels what FILE... needs and has no usable wheel; publish and prove it.

@@ -9,15 +9,14 @@ from typing import Any
 import click
 
 from mirror.adapters.journal.sqlite import SqliteJournal
+from mirror.builds import WindDown
 from mirror.cli import options
+from mirror.cli.interrupts import INTERRUPTED, first_is_gentle
 from mirror.cli.wiring import Ground, make_ground
 from mirror.core.errors import ExitStatus, MirrorError
 from mirror.core.jsonform import report_json
 from mirror.core.model import Report, Requirements
 from mirror.pipeline import Pipeline
-
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as shells have it."""
 
 
 def run_for_each_target(
@@ -36,23 +35,34 @@ def run_for_each_target(
             return ExitStatus.OK
         ground = make_ground(settings, console, options.asker(parameters, console))
         reports: list[Report] = []
-        with run_remembered(ground.journal, options.command_line()):
+        wind_down = WindDown()
+        with (
+            run_remembered(ground.journal, options.command_line()),
+            first_is_gentle(wind_down.ask, console.note),
+        ):
             try:
                 for images in ground.images:
-                    reports.append(run(ground.pipeline(images), requirements))
+                    pipeline = ground.pipeline(images, retry=bool(parameters.get("retry")), wind_down=wind_down)
+                    reports.append(run(pipeline, requirements))
+                    if wind_down.asked:
+                        break
             except MirrorError:
                 if not parameters["as_json"]:  # of the Pythons before; in JSON the error is the one document
                     for report in reports:
                         console.report(report)
                 raise
-            status = ExitStatus.OK if all(report.succeeded for report in reports) else ExitStatus.FAILED
+            status = int(ExitStatus.OK if all(report.succeeded for report in reports) else ExitStatus.FAILED)
+            status = INTERRUPTED if wind_down.asked else status
             ground.journal.end_run(status)
         if parameters["as_json"]:
             console.json({"version": 1, "targets": [report_json(report) for report in reports]})
             return status
         for report in reports:
             console.report(report)
-        show(ground, tuple(reports))
+        if wind_down.asked:
+            console.note("interrupted; the next run goes on from here")
+        else:
+            show(ground, tuple(reports))
         return status
 
 

@@ -46,7 +46,7 @@ def status(**parameters: Any) -> int:
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    ended = "running or killed" if run.status is None else str(run.status)
+    ended = "killed" if run.killed else "running" if run.status is None else str(run.status)
     counts = (str(run.built), str(run.reused), str(run.failed), str(run.blocked))
     return (f"{run.started:%Y-%m-%d %H:%M:%S}", run.command, *counts, ended)
 
@@ -57,6 +57,7 @@ def _run_json(run: Run) -> dict[str, object]:
         "started": run.started.isoformat(),
         "ended": run.ended.isoformat() if run.ended else None,
         "status": run.status,
+        "killed": run.killed,
         "built": run.built,
         "reused": run.reused,
         "failed": run.failed,

@@ -19,6 +19,7 @@ from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.adapters.sandbox.docker import DockerSandbox
 from mirror.adapters.store import Store
 from mirror.adapters.uv import UvResolver
+from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
 from mirror.pipeline import Pipeline
@@ -44,7 +45,7 @@ class Ground:
     images: tuple[ImagePair, ...]
     """One for each Python that was asked for."""
 
-    def pipeline(self, images: ImagePair) -> Pipeline:
+    def pipeline(self, images: ImagePair, *, retry: bool = False, wind_down: WindDown | None = None) -> Pipeline:
         """The pipeline for the target of these images."""
         store = Store(self.settings.data / "store")
         workshop = Workshop(
@@ -68,12 +69,15 @@ class Ground:
                 say=self.console.step,
             ),
             journal=self.journal,
+            claims=self.index.claims(),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
             workshop=workshop,
             recipes=self.settings.recipes,
             target=images.target,
             jobs=self.settings.jobs,
+            retry=retry,
+            wind_down=wind_down or WindDown(),
         )
 
 

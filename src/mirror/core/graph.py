@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from mirror.core.model import Blocked, Built, Failed, Job, JobKey, Outcome, Reused
+from mirror.core.model import Blocked, Built, Failed, IndexFile, Job, JobKey, Outcome, Reuse, Reused
 
 
 class Step(Enum):
@@ -59,10 +59,13 @@ class BuildGraph:
         """Whether every job has its outcome."""
         return len(self._outcomes) == len(self._nodes)
 
-    def built(self, key: JobKey) -> Built | None:
-        """The outcome of a job that was built."""
-        outcome = self._outcomes.get(key)
-        return outcome if isinstance(outcome, Built) else None
+    def wheel(self, key: JobKey) -> IndexFile | None:
+        """The wheel that a job came to: compiled in this run, or in another one that had it at the same time."""
+        match self._outcomes.get(key):
+            case Built(wheel=wheel) | Reused(reuse=Reuse(wheel=wheel)):
+                return wheel
+            case _:
+                return None
 
     def waiting(self) -> tuple[tuple[Job, tuple[JobKey, ...]], ...]:
         """Each job that waits, and what for."""
@@ -111,9 +114,17 @@ class BuildGraph:
         """Compiling asked for more build requirements: the job is to be prepared again."""
         self._nodes[key].state = _State.TO_PREPARE
 
-    def finished(self, outcome: Built | Failed) -> tuple[Outcome, ...]:
+    def finished(self, key: JobKey, outcome: Built | Reused | Failed) -> tuple[Outcome, ...]:
         """A job has come to its outcome; that outcome, and those that follow from it."""
-        return (*self._finish(outcome.job.key, outcome), *self._settle())
+        return (*self._finish(key, outcome), *self._settle())
+
+    def abandon(self) -> tuple[Outcome, ...]:
+        """Nothing more is started: the outcomes of all jobs that have none."""
+        ended: list[Outcome] = []
+        for key, node in self._nodes.items():
+            if node.state is not _State.DONE:
+                ended += self._finish(key, _not_started(node.job))
+        return tuple(ended)
 
     def _finish(self, key: JobKey, outcome: Outcome) -> tuple[Outcome, ...]:
         node = self._nodes[key]
@@ -189,3 +200,14 @@ class BuildGraph:
                     found.add(other)
                     queue.append(other)
         return found
+
+
+def _not_started(job: Job) -> Failed:
+    return Failed(
+        job=job,
+        code="interrupted",
+        reason="it was not built: the run was interrupted",
+        hint="run it again: what is done stays done",
+        seconds=0.0,
+        log="",
+    )

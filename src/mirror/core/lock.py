@@ -97,6 +97,16 @@ def _pin_of(filename: str) -> Pin | None:
         return None
 
 
+def is_ours(file: IndexFile, simple_url: str) -> bool:
+    """Whether a file was published to the index of this simple page, which shows upstream's files beside its own."""
+    return file.url.startswith(simple_url.removesuffix("+simple/"))
+
+
+def is_of_release(filename: str, pin: Pin) -> bool:
+    """Whether a file of an index is one of this release's."""
+    return _pin_of(filename) == pin
+
+
 def _sdist_preference(file: IndexFile) -> bool:
     """.tar.gz (PEP 625) before .zip."""
     return not file.filename.endswith(".tar.gz")

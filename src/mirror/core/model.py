@@ -230,18 +230,19 @@ class CheckedWheel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """Outcome: compiled in this run, published and read back."""
+    """Outcome: compiled in this run, published and read back. `cache_key` as in `Failed`."""
 
     job: Job
     wheel: IndexFile
     seconds: float
     size_bytes: int
     log: str
+    cache_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reused:
-    """Outcome: there was a wheel for it, upstream's or ours."""
+    """Outcome: there was a wheel for it, upstream's or ours, or another run published one in the meantime."""
 
     reuse: Reuse
 
@@ -250,7 +251,8 @@ class Reused:
 class Failed:
     """Outcome: it could not be built.
 
-    `code` is stable; `reason` is one sentence; `log` is the path of the build log, or "".
+    `code` is stable; `reason` is one sentence; `log` is the path of the build log, or "". `cache_key` names all that
+    the failure depends on: while that stays, trying again can only fail again. "" where it may go well next time.
     """
 
     job: Job
@@ -259,6 +261,7 @@ class Failed:
     hint: str
     seconds: float
     log: str
+    cache_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

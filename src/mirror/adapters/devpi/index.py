@@ -13,6 +13,7 @@ import requests
 from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
+from mirror.adapters.devpi.claims import DevpiClaims
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
@@ -66,6 +67,10 @@ class DevpiIndex:
     def simple_url(self) -> str:
         return f"{self._url}/+simple/"
 
+    def claims(self, **options: float) -> DevpiClaims:
+        """The claims of one more run that publishes here; `options` as DevpiClaims has them."""
+        return DevpiClaims(self._administration, self._stage.partition("/")[0], **options)
+
     def ensure_index(self) -> None:
         """See that there is a stage that we may publish to. Changes nothing.
 
@@ -96,6 +101,9 @@ class DevpiIndex:
     def forget(self, name: NormalizedName) -> None:
         """Ask the index anew for this project's page next time."""
         self._pages.pop(name, None)
+
+    def stop(self) -> None:
+        """As ports.Index.stop."""
 
     def fetch(self, file: IndexFile) -> Path:
         self._check_origin(file)

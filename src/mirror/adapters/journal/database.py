@@ -13,13 +13,12 @@ from typing import Any, TypeVar
 
 from mirror.core.errors import UnusableError
 
-SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_S = 30.0
 _CORRUPT = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 """SQLITE_ERROR is "no such table" or column: a file of the right version that lacks what that version has."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
-_SCHEMA = """
+_SCHEMA_1 = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, command TEXT NOT NULL, started TEXT NOT NULL, ended TEXT, status INTEGER,
     reused INTEGER NOT NULL DEFAULT 0
@@ -34,6 +33,16 @@ CREATE INDEX attempts_by_run ON attempts (run);
 CREATE TABLE logs (id INTEGER PRIMARY KEY, created TEXT NOT NULL, label TEXT NOT NULL, path TEXT NOT NULL);
 CREATE TABLE verified (key TEXT PRIMARY KEY, recorded TEXT NOT NULL);
 """
+_SCHEMA_2 = """
+ALTER TABLE runs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN hint TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN cache_key TEXT NOT NULL DEFAULT '';
+CREATE INDEX attempts_by_cache_key ON attempts (cache_key);
+CREATE TABLE kept (cache_key TEXT PRIMARY KEY, recorded TEXT NOT NULL, filename TEXT NOT NULL, sha256 TEXT NOT NULL);
+"""
+_SCHEMAS = (_SCHEMA_1, _SCHEMA_2)
+"""What brings a journal from each format to the next one."""
+SCHEMA_VERSION = len(_SCHEMAS)
 
 
 T = TypeVar("T")
@@ -75,6 +84,12 @@ class Database:
         with self._transaction() as connection:
             return connection.execute(sql, _storable(values)).lastrowid or 0
 
+    def change_if_any(self, sql: str, values: Sequence[object], otherwise: tuple[str, Sequence[object]]) -> None:
+        """One change; where it finds no row, another one. Both in one transaction."""
+        with self._transaction() as connection:
+            if not connection.execute(sql, _storable(values)).rowcount:
+                connection.execute(otherwise[0], _storable(otherwise[1]))
+
     def change_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
         """The same change for each of `rows`, all or none."""
         with self._transaction() as connection:
@@ -105,10 +120,10 @@ class Database:
             self._connection.execute("PRAGMA synchronous = FULL")
         if version < SCHEMA_VERSION:
             with self._transaction() as connection:
-                if self._version() < SCHEMA_VERSION:  # nobody else was faster
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
+                for schema in _SCHEMAS[self._version() :]:  # none, if somebody else was faster
+                    for statement in filter(str.strip, schema.split(";")):
                         connection.execute(statement)
-                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, assert_never
 
@@ -17,7 +18,10 @@ from packaging.utils import NormalizedName
 
 from mirror.adapters.journal.database import Database
 from mirror.adapters.journal.logs import create_log, prune_logs
-from mirror.core.model import Blocked, Built, Failed, Outcome, Reused, Target
+from mirror.adapters.owner import is_dead, this_process
+from mirror.adapters.store import Store
+from mirror.core.model import Blocked, Built, CheckedWheel, Failed, Job, JobKey, Outcome, Reused, Target
+from mirror.ports import KeptWheel, PastFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,15 @@ class Run:
     reused: int
     failed: int
     blocked: int
+    killed: bool = False
+    """It is dead, and did not say how it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """How one job ended, once. `code` and `reason` are "" where it was built; of a blocked job `reason` is the cause.
 
-    `outcome` is "built", "failed" or "blocked".
+    `outcome` is "built", "failed" or "blocked"; "started" while it goes on, "interrupted" where its run was killed.
     """
 
     recorded: datetime
@@ -53,19 +59,30 @@ class Attempt:
     log: str
 
 
+KEEP_WHEELS_FOR = timedelta(days=30)
+"""How long a wheel is kept that was never published: whoever wants it still will have run again by then."""
 _AFTER_RECORDED = tuple(field.name for field in fields(Attempt))[1:]
 
 
 class SqliteJournal:
-    """Implements Journal over `FOLDER/journal.sqlite` and `FOLDER/logs/DATE/LABEL-N.log`; safe from any thread.
+    """Implements Journal over `FOLDER/journal.sqlite`, `FOLDER/logs/DATE/LABEL-N.log` and `FOLDER/kept`, the wheels
+    that are not published yet; safe from any thread.
 
     Every method raises UnusableError: `journal-corrupt`, `journal-newer`, `journal-busy` or `journal-unwritable`.
     """
 
-    def __init__(self, folder: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_dead: Callable[[str], bool] = is_dead,
+    ) -> None:
         self._database = Database(folder.absolute() / "journal.sqlite")
         self._logs = folder.absolute() / "logs"
+        self._kept = Store(folder.absolute() / "kept")
         self._now = now
+        self._is_dead = is_dead
         self._lock = threading.Lock()
         self._run: int | None = None
         self._reused = 0
@@ -81,13 +98,21 @@ class SqliteJournal:
         self._database.close()
 
     def start_run(self, command: str) -> None:
-        """Remember that a run of `command` has begun; what is recorded from now on belongs to it. Drops old logs."""
+        """Remember that a run of `command` has begun; what is recorded from now on belongs to it.
+
+        What runs that were killed had begun is now "interrupted". Drops old logs, and kept wheels that nobody wants.
+        """
         started = self._stamp()
-        self._run = self._database.change("INSERT INTO runs (command, started) VALUES (?, ?)", (command, started))
+        self._run = self._database.change(
+            "INSERT INTO runs (command, started, owner) VALUES (?, ?, ?)", (command, started, this_process())
+        )
         with self._lock:
             self._reused = 0
+        self._end_attempts_of_the_dead()
+        today = self._now()
+        self._drop_old_wheels(today)
         with self._database.explained():
-            dropped = prune_logs(self._logs, self._now())
+            dropped = prune_logs(self._logs, today)
         self._database.change_many("DELETE FROM logs WHERE path = ?", [(str(path),) for path in dropped])
 
     def end_run(self, status: int) -> None:
@@ -100,11 +125,11 @@ class SqliteJournal:
     def last_runs(self, count: int = 10) -> tuple[Run, ...]:
         """The last runs, newest first."""
         return self._database.query(
-            "SELECT command, started, ended, status, reused, count(*) FILTER (WHERE outcome = 'built'),"
+            "SELECT command, started, ended, status, owner, reused, count(*) FILTER (WHERE outcome = 'built'),"
             " count(*) FILTER (WHERE outcome = 'failed'), count(*) FILTER (WHERE outcome = 'blocked')"
             " FROM runs LEFT JOIN attempts ON attempts.run = runs.id GROUP BY runs.id ORDER BY runs.id DESC LIMIT ?",
             (count,),
-            _run,
+            self._as_run,
         )
 
     def last_attempts(self, count: int = 20) -> tuple[Attempt, ...]:
@@ -129,17 +154,64 @@ class SqliteJournal:
         return path
 
     def record(self, outcome: Outcome, target: Target) -> None:
-        """Remember the outcome of a job. A reuse is no job: it is only counted in the run."""
+        """Remember the outcome of a job: of the attempt that was begun in this run, if one was.
+
+        A reuse is no job: it is only counted in the run.
+        """
         if isinstance(outcome, Reused):
             with self._lock:
                 self._reused += 1
             return
-        self._database.change(
-            "INSERT INTO attempts"
-            " (run, recorded, target, name, version, outcome, code, reason, seconds, size_bytes, log)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self._run, self._stamp(), str(target), *_columns(outcome)),
+        self._say(outcome.job.key, target, _columns(outcome))
+
+    def _say(self, key: JobKey, target: Target, said: tuple[object, ...]) -> None:
+        """Write an attempt's columns from `outcome` to `cache_key`: over the one begun in this run, or as a new one."""
+        which = (self._run, str(target), str(key.name), str(key.version))
+        values = (self._stamp(), *said, *which)
+        self._database.change_if_any(_CHANGE_ATTEMPT, values, otherwise=(_ADD_ATTEMPT, values))
+
+    def begin(self, job: Job, cache_key: str, log: Path) -> None:
+        """As ports.Journal.begin. A job that is begun again in the same run goes on with its attempt."""
+        self._say(job.key, job.target, ("started", "", "", "", 0.0, 0, str(log), cache_key))
+
+    def failure(self, cache_key: str) -> PastFailure | None:
+        """As ports.Journal.failure."""
+        found = self._database.query(
+            "SELECT outcome, code, reason, hint, log, recorded FROM attempts"
+            " WHERE cache_key = ? AND cache_key != '' AND outcome IN ('built', 'failed') ORDER BY id DESC LIMIT 1",
+            (cache_key,),
+            lambda row: (
+                PastFailure(code=row[1], reason=row[2], hint=row[3], log=row[4], day=row[5][:10])
+                if row[0] == "failed"
+                else None
+            ),
         )
+        return found[0] if found else None
+
+    def keep(self, cache_key: str, wheel: CheckedWheel) -> None:
+        """As ports.Journal.keep: first the bytes, then the row that says that they are there."""
+        self._kept.keep(wheel.sha256, wheel.filename, [wheel.content])
+        self._database.change(
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)",
+            (cache_key, self._stamp(), wheel.filename, wheel.sha256),
+        )
+
+    def kept(self, cache_key: str) -> KeptWheel | None:
+        """As ports.Journal.kept."""
+        for path in self._kept_paths(cache_key):
+            with suppress(FileNotFoundError), self._database.explained():
+                return KeptWheel(filename=path.name, content=path.read_bytes())
+        return None
+
+    def release(self, cache_key: str) -> None:
+        """As ports.Journal.release: first the row, then the bytes."""
+        paths = self._kept_paths(cache_key)
+        self._database.change("DELETE FROM kept WHERE cache_key = ?", (cache_key,))
+        for path in paths:
+            with self._database.explained():
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # somebody has just put another file there
+                    path.parent.rmdir()
 
     def logs(self, name: NormalizedName) -> tuple[Path, ...]:
         """The kept logs of a project, newest first."""
@@ -161,37 +233,69 @@ class SqliteJournal:
         """Remember that the clean room has proved what `key` stands for."""
         self._database.change("INSERT OR REPLACE INTO verified VALUES (?, ?)", (key, self._stamp()))
 
+    def _end_attempts_of_the_dead(self) -> None:
+        runs = self._database.query("SELECT id, owner FROM runs WHERE ended IS NULL AND owner != ''", (), tuple)
+        dead = [(run,) for run, owner in runs if self._is_dead(owner)]
+        self._database.change_many(
+            "UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'started' AND run = ?", dead
+        )
+
+    def _drop_old_wheels(self, today: datetime) -> None:
+        oldest = (today - KEEP_WHEELS_FOR).isoformat(timespec="microseconds")
+        for key in self._database.query("SELECT cache_key FROM kept WHERE recorded < ?", (oldest,), lambda row: row[0]):
+            self.release(key)
+
+    def _kept_paths(self, cache_key: str) -> tuple[Path, ...]:
+        return self._database.query(
+            "SELECT sha256, filename FROM kept WHERE cache_key = ?",
+            (cache_key,),
+            lambda row: self._kept.path(row[0], row[1]),
+        )
+
+    def _as_run(self, row: Sequence[Any]) -> Run:
+        command, started, ended, status, owner, reused, built, failed, blocked = row
+        return Run(
+            command=command,
+            started=datetime.fromisoformat(started),
+            ended=datetime.fromisoformat(ended) if ended else None,
+            status=status,
+            built=built,
+            reused=reused,
+            failed=failed,
+            blocked=blocked,
+            killed=not ended and bool(owner) and self._is_dead(owner),
+        )
+
     def _stamp(self) -> str:
         return self._now().isoformat(timespec="microseconds")
 
 
+_CHANGE_ATTEMPT = """
+UPDATE attempts SET recorded = ?, outcome = ?, code = ?, reason = ?, hint = ?, seconds = ?, size_bytes = ?, log = ?,
+    cache_key = ?
+WHERE id = (
+    SELECT max(id) FROM attempts WHERE run IS ? AND target = ? AND name = ? AND version = ? AND outcome = 'started'
+)
+"""
+_ADD_ATTEMPT = """
+INSERT INTO attempts (
+    recorded, outcome, code, reason, hint, seconds, size_bytes, log, cache_key, run, target, name, version
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
 def _columns(outcome: Built | Failed | Blocked) -> tuple[object, ...]:
-    """The columns of an attempt from `name` on."""
-    key = outcome.job.key
+    """The columns of an attempt from `outcome` to `cache_key`."""
     match outcome:
         case Built():
-            said = ("built", "", "", outcome.seconds, outcome.size_bytes, outcome.log)
+            return ("built", "", "", "", outcome.seconds, outcome.size_bytes, outcome.log, outcome.cache_key)
         case Failed():
-            said = ("failed", outcome.code, outcome.reason, outcome.seconds, 0, outcome.log)
+            why = (outcome.code, outcome.reason, outcome.hint)
+            return ("failed", *why, outcome.seconds, 0, outcome.log, outcome.cache_key)
         case Blocked():
-            said = ("blocked", "", f"{outcome.cause} failed", 0.0, 0, "")
+            return ("blocked", "", f"{outcome.cause} failed", "", 0.0, 0, "", "")
         case _:  # pragma: no cover
             assert_never(outcome)
-    return (str(key.name), str(key.version), *said)
-
-
-def _run(row: Sequence[Any]) -> Run:
-    command, started, ended, status, reused, built, failed, blocked = row
-    return Run(
-        command=command,
-        started=datetime.fromisoformat(started),
-        ended=datetime.fromisoformat(ended) if ended else None,
-        status=status,
-        built=built,
-        reused=reused,
-        failed=failed,
-        blocked=blocked,
-    )
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:
