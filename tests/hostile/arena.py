@@ -12,13 +12,14 @@ import docker
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from fakes.claims import FakeClaims
 from fakes.index import FakeIndex
 from fakes.journal import FakeJournal
 from fakes.sdists import IN_TREE, LIMITS, sdist, with_changes
 from mirror.adapters.sandbox.docker import DockerSandbox
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
-from mirror.core.model import Built, CheckedWheel, Job, JobKey, Recipe, Target
+from mirror.core.model import Built, CheckedWheel, Failed, Job, JobKey, Recipe, Reused, Target
 from mirror.core.recipes import Recipes
 from mirror.jobs import JobSteps, NeedsMore, Prepared
 from mirror.neighbours import Neighbours
@@ -115,8 +116,7 @@ class Overhearing:
 class UngatedSteps(JobSteps):
     """The steps of a job with the gate taken away: whatever the sandbox claims is published."""
 
-    def _judge(self, prepared: Prepared, ended: Ended) -> CheckedWheel:
-        filename, content = str(ended.value["wheel"]), ended.outputs["0"]
+    def _judge(self, prepared: Prepared, filename: str, content: bytes) -> CheckedWheel:
         name, version, _, _ = parse_wheel_filename(Path(filename).name)
         return CheckedWheel(
             filename=filename,
@@ -175,6 +175,7 @@ def run_attack(
         resolver=NamedPins(),
         builders=OneBuilder(image),
         journal=journal,
+        claims=FakeClaims(),
         workshop=Workshop(base_image=image, builder_image=image, limits=walls.limits, processes=1),
         recipes=Recipes(),
         projects=walls.others | {job.key.name},
@@ -189,8 +190,10 @@ def run_attack(
             name, reason = "built", ""
         case NeedsMore():
             name, reason = "needs more", ""
-        case _:
+        case Failed():
             name, reason = outcome.code, outcome.reason
+        case Reused():
+            raise AssertionError("nothing ran: the index has this wheel")
     return Result(
         outcome=name,
         reason=reason,

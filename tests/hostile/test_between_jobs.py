@@ -68,11 +68,16 @@ return helper.VALUE != 1
 @pytest.mark.parametrize("wall_is_up", [True, False], ids=["every wall up", "the store in reach"])
 def test_the_wheelhouse(client: docker.DockerClient, builder_image: str, tmp_path: Path, wall_is_up: bool) -> None:
     """A build requirement that one job overwrites in its wheelhouse and environment comes whole to the next."""
-    index = FakeIndex(tmp_path / "store")
     filename = "helper-1.0-py3-none-any.whl"
     content = a_wheel(filename)
-    helper = index.add_upstream("helper", filename, content)
-    kept = index.fetch(helper)
+
+    def an_index() -> FakeIndex:  # one for each: nothing is built twice, but the store is the same
+        index = FakeIndex(tmp_path / "store")
+        index.add_upstream("helper", filename, content)
+        return index
+
+    index = an_index()
+    kept = index.fetch(*index.files("helper"))
     kept.chmod(0o666)
     walls = ALL_UP if wall_is_up else options(volumes=[f"{kept}:/mnt/helper.whl"])
     requires = '"helper==1.0"'
@@ -82,7 +87,7 @@ def test_the_wheelhouse(client: docker.DockerClient, builder_image: str, tmp_pat
     assert ("built", False) == (first.outcome, first.succeeded), first
     assert wall_is_up == (content == kept.read_bytes())
     second = run_attack(
-        client, builder_image, tmp_path / "second", backend(USE), ALL_UP, index=index, requires=requires
+        client, builder_image, tmp_path / "second", backend(USE), ALL_UP, index=an_index(), requires=requires
     )
     assert ("built" if wall_is_up else "build-failed", False) == (second.outcome, second.succeeded), second
 
