@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from mirror.adapters.host import explained
 from mirror.adapters.store import Store
-from mirror.core.errors import BadInputError, MirrorError
+from mirror.core.errors import BadInputError, MirrorError, UnusableError
 
 CONTENT = b"some bytes" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -68,3 +71,44 @@ def test_refuses_what_is_no_hash(tmp_path: Path) -> None:
     """A hash is 64 lower-case hexadecimal digits."""
     with pytest.raises(BadInputError):
         Store(tmp_path).path("../" * 20 + "abcd", "a")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, "disk-full"),
+        (errno.EDQUOT, "disk-full"),
+        (errno.EROFS, "data-unwritable"),
+        (errno.EACCES, "data-unwritable"),
+        (errno.EMFILE, "too-many-open-files"),
+        (errno.ENFILE, "too-many-open-files"),
+    ],
+)
+def test_tells_what_the_host_lacks(tmp_path: Path, number: int, code: str) -> None:
+    """What the disk or the limits of this machine do is told with its remedy, and leaves no file behind."""
+
+    def broken() -> Iterator[bytes]:
+        yield CONTENT[:5]
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UnusableError) as caught:
+        Store(tmp_path).keep(SHA256, "a-1.tar.gz", broken())
+    assert (code, []) == (caught.value.code, all_files(tmp_path))
+    assert caught.value.hint
+
+
+def test_a_full_disk_is_told_with_its_folder(tmp_path: Path) -> None:
+    """Exact text."""
+    with pytest.raises(UnusableError) as caught, explained(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+    assert (
+        f"the disk of {tmp_path} is full",
+        f"make room on the disk of {tmp_path}, then run it again",
+        ("OSError: [Errno 28] No space left on device: 'x'",),
+    ) == (caught.value.what, caught.value.hint, caught.value.details)
+
+
+def test_other_errors_pass(tmp_path: Path) -> None:
+    """An error that is no fault of the host's stays what it is."""
+    with pytest.raises(IsADirectoryError), explained(tmp_path):
+        tmp_path.write_bytes(b"")

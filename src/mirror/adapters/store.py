@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from mirror.adapters.host import explained
 from mirror.core.errors import BadInputError, MirrorError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -42,15 +43,18 @@ class Store:
         path = self.path(sha256, filename)
         return path if path.is_file() else None
 
-    def keep(self, sha256: str, filename: str, chunks: Iterable[bytes]) -> Path:
+    def keep(self, sha256: str, filename: str, chunks: Iterable[bytes], *, origin: str = "") -> Path:
         """Write the file and return its path.
 
-        Raises MirrorError (`hash-mismatch`) where the bytes are others than `sha256` says; nothing is kept then, nor
-        when `chunks` raises.
+        Raises MirrorError (`hash-mismatch`, telling `origin`) where the bytes are others than `sha256` says,
+        UnusableError (`disk-full`, `data-unwritable`, `too-many-open-files`). Nothing is kept then, nor when `chunks`
+        raises.
         """
         path = self.path(sha256, filename)
-        with _whole(path) as file:
-            _check(filename, sha256, _copy(chunks, file))
+        with self._whole(path) as file:
+            actual, size_bytes = _copy(chunks, file)
+            if actual != sha256:
+                raise _mismatch(filename, sha256, actual, (f"{size_bytes} bytes came from {origin or 'somewhere'}",))
         return path
 
     def read_note(self, sha256: str, name: str) -> bytes | None:
@@ -61,8 +65,11 @@ class Store:
             return None
 
     def keep_note(self, sha256: str, name: str, content: bytes) -> None:
-        """Keep something that was computed from the file with this hash. The caller answers for its bytes."""
-        with _whole(self._note(sha256, name)) as file:
+        """Keep something that was computed from the file with this hash. The caller answers for its bytes.
+
+        Raises UnusableError as `keep` does.
+        """
+        with self._whole(self._note(sha256, name)) as file:
             file.write(content)
 
     def _note(self, sha256: str, name: str) -> Path:
@@ -70,36 +77,38 @@ class Store:
         path = self.path(sha256, name)
         return path.parent / "notes" / name
 
+    @contextmanager
+    def _whole(self, path: Path) -> Iterator[BinaryIO]:
+        """Write to a file that comes to its place when all went well, and else never was."""
+        with explained(self._folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).rename(path)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    Path(temporary).unlink()
+                raise
 
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """Write to a file that comes to its place when all went well, and else never was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
 
-
-def _copy(chunks: Iterable[bytes], file: BinaryIO) -> str:
-    digest = hashlib.sha256()
+def _copy(chunks: Iterable[bytes], file: BinaryIO) -> tuple[str, int]:
+    """(SHA-256, size) of what was copied."""
+    digest, size_bytes = hashlib.sha256(), 0
     for chunk in chunks:
         digest.update(chunk)
+        size_bytes += len(chunk)
         file.write(chunk)
-    return digest.hexdigest()
+    return digest.hexdigest(), size_bytes
 
 
-def _check(filename: str, expected: str, actual: str) -> None:
-    if actual != expected:
-        raise MirrorError(
-            "hash-mismatch",
-            f"{filename} is not what the index promised: sha256 {actual} instead of {expected}",
-            hint="try again; if it stays, the file was changed on the index or on the way: do not use it",
-        )
+def _mismatch(filename: str, expected: str, actual: str, seen: tuple[str, ...]) -> MirrorError:
+    return MirrorError(
+        "hash-mismatch",
+        f"{filename} is not what the index promised: sha256 {actual} instead of {expected}",
+        hint="try again; if it stays, the file was changed on the index or on the way: do not use it",
+        details=seen,
+    )
