@@ -194,7 +194,7 @@ class Index(Protocol):
         ...
 
     def stop(self) -> None:
-        """Let nobody wait any longer for an index that does not answer: the run is being given up."""
+        """End every wait and every request now, and begin no other: the run is being given up."""
         ...
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import requests
 from packaging.utils import NormalizedName, canonicalize_name
 
 from fakes.devpi import Devpi
@@ -19,10 +18,11 @@ from fakes.wheels import checked_wheel, wheel_bytes
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.listening import free_port
+from mirror.adapters.devpi.patience import Patience, Recovery
 from mirror.adapters.devpi.server import EmbeddedServer
 from mirror.adapters.store import Store
 from mirror.core.errors import MirrorError, UnusableError
-from mirror.core.model import CheckedWheel, IndexFile
+from mirror.core.model import IndexFile
 from mirror.window import CoreMetadata, IndexWindow
 
 TAGS = "cp311-cp311-musllinux_1_2_x86_64"
@@ -141,6 +141,21 @@ def test_the_window_works_over_it(subject: Any, name: NormalizedName, tmp_path: 
     assert f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode() == b"".join(answer.body)
 
 
+def test_does_nothing_once_it_is_stopped(subject: Any, name: NormalizedName) -> None:
+    """When the run is given up, whoever asks for something learns so."""
+    subject.add_upstream(name, f"{name}-1.0.tar.gz", b"an sdist")
+    (file,) = subject.index.files(name)
+    subject.index.stop()
+    subject.index.stop()
+    other = canonicalize_name(f"{name}-other")
+    for act in (
+        lambda: subject.index.files(other),
+        lambda: subject.index.fetch(file),
+        lambda: subject.index.publish(checked_wheel(f"{name}-1.0-{TAGS}.whl")),
+    ):
+        assert "stopped" == code_of(act)
+
+
 class UploadsAlone(DevpiIndex):
     """What a publisher without the whitelist step would be."""
 
@@ -241,41 +256,6 @@ def test_the_names_of_all_projects_are_never_asked_for(devpi: Any, name: Normali
     assert "/simple/" not in devpi.upstream.asked
 
 
-class Unlucky(DevpiIndex):
-    """Loses the connection around its first upload: before the request arrives or before the answer does."""
-
-    arrives = True
-    tried = 0
-
-    def _upload(self, wheel: CheckedWheel) -> None:
-        self.tried += 1
-        if self.arrives or self.tried > 1:
-            super()._upload(wheel)
-        if self.tried == 1:
-            raise requests.ConnectionError("lost")
-
-
-@pytest.mark.parametrize(("arrives", "tries"), [(True, 1), (False, 2)])
-def test_a_lost_connection_publishes_once(
-    devpi: Any, name: NormalizedName, tmp_path: Path, arrives: bool, tries: int
-) -> None:
-    """After a lost connection the index is read back: what arrived is not sent again, what did not is."""
-    index = Unlucky(devpi.info.url, devpi.info.login, Store(tmp_path), administrator=devpi.info.administrator)
-    index.arrives = arrives
-    wheel = checked_wheel(f"{name}-1.0-{TAGS}.whl")
-    index.publish(wheel)
-    assert ([(wheel.filename, wheel.sha256)], tries) == (listed(index.files(name)), index.tried)
-
-
-def test_a_lost_connection_hides_no_conflict(devpi: Any, name: NormalizedName, tmp_path: Path) -> None:
-    """After a lost connection, other bytes under the name are a conflict all the same."""
-    devpi.open(tmp_path).publish(checked_wheel(f"{name}-1.0-{TAGS}.whl"))
-    index = Unlucky(devpi.info.url, devpi.info.login, Store(tmp_path), administrator=devpi.info.administrator)
-    index.arrives = False
-    other = checked_wheel(f"{name}-1.0-{TAGS}.whl", payload=b"OTHER = 1\n")
-    assert "conflict" == code_of(lambda: index.publish(other))
-
-
 def test_upstream_may_have_the_same_file_name(devpi: Any, name: NormalizedName, tmp_path: Path) -> None:
     """A file of upstream's is not mistaken for the one that was published: ours shows in its place."""
     wheel = checked_wheel(f"{name}-1.0-{TAGS}.whl")
@@ -296,7 +276,7 @@ def test_devpi_that_cannot_ask_upstream_is_told(tmp_path: Path, name: Normalized
         devpi = Devpi(server.ensure_running(lambda _: None), upstream)
         devpi.open(tmp_path).files(canonicalize_name("seen"))
         upstream.stop()
-        index = devpi.open(tmp_path)
+        index = devpi.open(tmp_path, Recovery(patience=Patience(total_s=0.5)))
         wheel = checked_wheel(f"{name}-1.0-{TAGS}.whl")
         assert wheel.sha256 == index.publish(wheel).sha256
         for unknown in (name, canonicalize_name("never-seen")):

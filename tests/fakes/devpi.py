@@ -10,6 +10,7 @@ from fakes.upstream import Upstream
 from mirror.adapters.devpi.claims import EXPIRES_S, DevpiClaims
 from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.patience import RECOVERY, Recovery
 from mirror.adapters.devpi.server import ServerInfo
 from mirror.adapters.store import Store
 
@@ -21,9 +22,11 @@ class Devpi:
     info: ServerInfo
     upstream: Upstream
 
-    def open(self, store: Path) -> DevpiIndex:
+    def open(self, store: Path, recovery: Recovery = RECOVERY) -> DevpiIndex:
         """A new client, which remembers nothing yet."""
-        return DevpiIndex(self.info.url, self.info.login, Store(store), administrator=self.info.administrator)
+        return DevpiIndex(
+            self.info.url, self.info.login, Store(store), administrator=self.info.administrator, recovery=recovery
+        )
 
     def claims(self, *, expires_s: float = EXPIRES_S) -> DevpiClaims:
         """The claims of one more run."""

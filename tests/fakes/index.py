@@ -23,6 +23,7 @@ class FakeIndex:
 
     def __init__(self, folder: Path) -> None:
         self.down = False
+        self._stopped = False
         self.published: list[CheckedWheel] = []
         self.calls: Counter[str] = Counter()
         self._store = Store(folder)
@@ -93,8 +94,13 @@ class FakeIndex:
                 self.published.append(wheel)
             return file
 
+    def stop(self) -> None:
+        self._stopped = True
+
     def _called(self, call: str) -> None:
         self.calls[call] += 1
+        if self._stopped:
+            raise UnusableError("stopped", "the run is being given up", hint="start it again")
         if self.down:
             raise UnusableError("index-unreachable", f"{ORIGIN} does not answer", hint="start it")
 

@@ -35,6 +35,7 @@ def resolve(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
             "UV_NO_CONFIG": "1",
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",
+            "UV_HTTP_TIMEOUT": "600",  # the window may be waiting for the index: it knows when to give up, uv does not
             "UV_CACHE_DIR": str(place.work / "cache"),
         },
         cwd=place.work,

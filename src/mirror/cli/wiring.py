@@ -10,6 +10,7 @@ import docker
 
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.patience import Recovery
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo
 from mirror.adapters.engine import connect, gateway_address
 from mirror.adapters.images.choice import ensure_images
@@ -140,12 +141,14 @@ def open_index(
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
     if settings.index_url:
         login = Login(settings.user, settings.read_password) if settings.user else None
-        index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle)
+        index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle, recovery=Recovery(say=console.step))
         index.ensure_index()
         address = IndexAddress(host_url=index.simple_url, image_url=index.simple_url)
     else:
-        server = embedded_server(settings, client).ensure_running(console.step)
-        index = DevpiIndex(server.url, server.login, store, administrator=server.administrator)
+        embedded = embedded_server(settings, client)
+        server = embedded.ensure_running(console.step)
+        recovery = Recovery(revive=lambda: embedded.ensure_running(console.step), say=console.step)
+        index = DevpiIndex(server.url, server.login, store, administrator=server.administrator, recovery=recovery)
         address = _address(server, gateway_address(client) if client else None)
     return index, address
 

@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import requests
-
 from mirror.adapters.devpi.http import DevpiClient
+from mirror.adapters.devpi.patience import PassingError
 from mirror.adapters.owner import is_dead, this_process
 from mirror.core.errors import MirrorError, UnusableError
 
@@ -106,7 +105,7 @@ class DevpiClaims:
 
     def _create(self, key: str, number: int, owner: str) -> None:
         settings = {"type": "stage", "bases": [], "volatile": True, "acl_upload": [], "custom_data": _data(owner, 0)}
-        status = self._send("PUT", key, number, settings)
+        status = self._client.patiently(lambda: self._send("PUT", key, number, settings))
         if status not in (200, 201, 409):
             raise self._refused("may not create an index", status)
 
@@ -115,20 +114,18 @@ class DevpiClaims:
         while not over.wait(BEATS_EVERY_S):
             beat += 1
             # What goes wrong here goes wrong at the next beat or at publishing too: there it is told.
-            with suppress(MirrorError):
+            with suppress(MirrorError, PassingError):
                 self._send("PATCH", key, number, [f"custom_data={_data(owner, beat)}"])
 
     def _delete(self, key: str, number: int) -> None:
         """Let go of a claim; one that stays for want of an index expires."""
         with suppress(MirrorError):
-            self._send("DELETE", key, number, None)
+            self._client.patiently(lambda: self._send("DELETE", key, number, None))
 
     def _send(self, method: str, key: str, number: int, body: object) -> int:
+        """Raises PassingError."""
         url = f"{self._client.root}/{self._user}/claim-{key}-{number}"
-        try:
-            return self._client.send(method, url, json=body).status
-        except requests.RequestException as error:
-            raise self._client.unreachable(url, error) from error
+        return self._client.send(method, url, json=body).status
 
     def _refused(self, what: str, status: int) -> UnusableError:
         return UnusableError(

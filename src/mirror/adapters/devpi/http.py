@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
-import random
+import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from mirror.adapters.devpi.connections import Connections
+from mirror.adapters.devpi.patience import PassingError, Waiter
 from mirror.core.errors import UnusableError
+from mirror.core.text import visible
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_AGAIN = (502, 503, 504)
-_CONNECT_S, _READ_S = 10.0, 120.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 8.0
+PASSING = frozenset({429, 500, 502, 503, 504})
+"""Answers that may be others soon. devpi says 500 when its disk is full."""
+_CONNECT_S = 10.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_LONGEST_SAYING = 500
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,14 @@ class Answer:
         result = body.get("result") if isinstance(body, dict) else None
         return result if isinstance(result, dict) else None
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the server says of a failure, as one line to show; () where it says nothing."""
+        body = self.json()
+        text = str(body.get("message") or "") if isinstance(body, dict) else self.content.decode(errors="replace")
+        line = visible(" ".join(text.split()), _LONGEST_SAYING)
+        return (line,) if line else ()
+
 
 class _NoAuth(AuthBase):
     """Keeps requests from looking into ~/.netrc: no stranger's credentials reach the index."""
@@ -74,53 +86,85 @@ class _TokenAuth(AuthBase):
 class DevpiClient:
     """Asks one devpi-server. May be used from several threads.
 
-    GET is repeated, with growing pauses, after 502, 503, 504 and lost connections; nothing else ever is. Redirects are
-    not followed: the login must not travel to another host. Errors: UnusableError `index-unreachable`, `index-login`.
+    What may pass (`PASSING`, a lost connection, a body that was cut) is waited for, with growing pauses, as long as
+    `waiter` has patience; every other answer is final. `revive` is called when nobody listens there: it may start the
+    server again. Redirects are not followed: the login must not travel to another host.
+    Errors: UnusableError `index-unreachable`, `index-failed`, `index-login`, `stopped`.
     """
 
-    def __init__(self, root: str, login: Login | None, *, ca_bundle: str | None = None, tries: int = 5) -> None:
+    def __init__(
+        self,
+        root: str,
+        login: Login | None,
+        *,
+        ca_bundle: str | None = None,
+        waiter: Waiter | None = None,
+        revive: Callable[[], object] | None = None,
+    ) -> None:
         self.root = root.rstrip("/")
+        self.waiter = waiter or Waiter()
         self._login = login
         self._ca_bundle = ca_bundle
-        self._tries = tries
+        self._revive = revive
+        self._reviving = threading.Lock()
         self._local = threading.local()
+        self._connections = Connections(self.waiter)
         self._token: _TokenAuth | None = None
         self._token_lock = threading.Lock()
 
     def get(self, url: str, *, accept: str = "application/json") -> Answer:
-        """Read a page whole. Logs in only where the server wants that for reading."""
-        try:
-            with self.stream(url, accept=accept) as response:
-                return Answer(response.status_code, _read(response, url))
-        except requests.RequestException as error:
-            raise self.unreachable(url, error) from error
+        """Read a page whole, patiently. Logs in only where the server wants that for reading."""
+        return self.patiently(lambda: self.get_once(url, accept=accept))
+
+    def get_once(self, url: str, *, accept: str = "application/json") -> Answer:
+        """Read a page whole. Raises PassingError."""
+        with self.opened(url, accept=accept) as response:
+            return read_answer(response, url)
 
     @contextmanager
-    def stream(self, url: str, *, accept: str = "*/*") -> Iterator[requests.Response]:
-        """Open an answer whose body is read piece by piece; repeated until it begins, not after.
-
-        Reading the body may raise requests.RequestException.
-        """
-        response = self._get(url, accept)
-        if response.status_code in (401, 403) and self._login is not None:
-            response.close()
-            self._token = None
-            self._authentication()
+    def opened(self, url: str, *, accept: str = "*/*") -> Iterator[requests.Response]:
+        """Open an answer whose body is read piece by piece. Raises PassingError, for the body too."""
+        with self._may_pass(url):
             response = self._get(url, accept)
-        with response:
-            yield response
+            if response.status_code in (401, 403) and self._login is not None:
+                response.close()
+                self._token = None
+                self._authentication()
+                response = self._get(url, accept)
+            with response:
+                if response.status_code in PASSING:
+                    raise self._passing(url, read_answer(response, url), response.headers)
+                yield response
 
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
         """Do what changes something, once, logged in; again only after a token that has run out.
 
-        Raises requests.RequestException where the connection is lost on the way: only the caller knows how to find
-        out whether it was done.
+        Raises PassingError: it may have been done all the same, and only the caller knows how to find out.
         """
         answer = self._send(method, url, self._authentication(), arguments)
         if answer.status == 401 and self._login is not None:
             self._token = None
             answer = self._send(method, url, self._authentication(), arguments)
         return answer
+
+    def patiently(self, act: Callable[[], T], waiter: Waiter | None = None) -> T:
+        """Call `act` until it raises no PassingError; the last one's error where patience is over."""
+        waiter = waiter or self.waiter
+        tries = waiter.tries()
+        while True:
+            waiter.refuse_if_stopped()
+            try:
+                result = act()
+            except PassingError as failure:
+                tries.wait(self._revived(failure))
+            else:
+                waiter.succeeded()
+                return result
+
+    def stop(self) -> None:
+        """End every request and every wait now, and begin no other."""
+        self.waiter.stop()
+        self._connections.cut()
 
     def check_is_devpi(self) -> None:
         """Raise UnusableError (`index-unreachable`, `index-not-devpi`) where no devpi-server answers."""
@@ -137,47 +181,66 @@ class DevpiClient:
         """Prove user and password. Raises UnusableError (`index-login`)."""
         self._authentication()
 
-    def unreachable(self, url: str, error: Exception) -> UnusableError:
-        """What to raise where the connection was lost."""
-        return UnusableError(
-            "index-unreachable",
-            f"the index does not answer at {url}",
-            hint="`mirror up` starts the embedded index; for your own devpi check its address, proxy and CA bundle",
-            details=(f"{type(error).__name__}: {error}",),
-        )
-
     def _send(self, method: str, url: str, auth: AuthBase, arguments: Mapping[str, Any]) -> Answer:
         headers = {"Accept": "application/json"}
-        response = self._request(method, url, auth=auth, headers=headers, **arguments)
-        return Answer(response.status_code, response.content)
+        with self._may_pass(url):
+            response = self._request(method, url, auth=auth, headers=headers, **arguments)
+            answer = Answer(response.status_code, response.content)
+        if answer.status in PASSING:
+            raise self._passing(url, answer, response.headers)
+        return answer
 
     def _get(self, url: str, accept: str) -> requests.Response:
         auth = self._token or _NoAuth()
         # An sdist is compressed already; a server that says so would have it unpacked on the way.
         headers = {"Accept": accept} | ({"Accept-Encoding": "identity"} if accept == "*/*" else {})
-        for pause_s in self._pauses():
-            try:
-                response = self._request("GET", url, auth=auth, headers=headers, stream=True)
-            except requests.RequestException as error:
-                if pause_s is None:
-                    raise self.unreachable(url, error) from error
-            else:
-                if response.status_code not in _AGAIN or pause_s is None:
-                    return response
-                response.close()
-            time.sleep(pause_s)
-        raise AssertionError("the last pause is None")
+        return self._request("GET", url, auth=auth, headers=headers, stream=True)
 
-    def _pauses(self) -> Iterator[float | None]:
-        for n in range(self._tries - 1):
-            yield min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**n) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-        yield None
+    @contextmanager
+    def _may_pass(self, url: str) -> Iterator[None]:
+        try:
+            yield
+        except requests.RequestException as error:
+            raise PassingError(
+                UnusableError(
+                    "index-unreachable",
+                    f"the index does not answer at {url}",
+                    hint="`mirror up` starts the embedded index; "
+                    "for your own devpi check its address, proxy and CA bundle",
+                    details=(f"{type(error).__name__}: {error}",),
+                )
+            ) from error
+
+    def _passing(self, url: str, answer: Answer, headers: Mapping[str, str]) -> PassingError:
+        return PassingError(
+            UnusableError(
+                "index-failed",
+                f"the index answers HTTP {answer.status} for {url}",
+                hint="look into the index's log: its disk may be full, or its upstream out of reach",
+                details=answer.said,
+            ),
+            read_retry_after(headers),
+        )
+
+    def _revived(self, failure: PassingError) -> PassingError:
+        """The failure, or why the server could not be started again where nobody listens any more."""
+        if self._revive is None or self.waiter.is_stopped or not _is_refused(failure.__cause__):
+            return failure
+        if self._reviving.acquire(blocking=False):  # else another thread is at it
+            try:
+                self._revive()
+            except UnusableError as error:
+                return PassingError(error)
+            finally:
+                self._reviving.release()
+        return failure
 
     def _request(self, method: str, url: str, **arguments: Any) -> requests.Response:
+        self.waiter.refuse_if_stopped()
         return self._session().request(
             method,
             url,
-            timeout=(_CONNECT_S, _READ_S),
+            timeout=(_CONNECT_S, self.waiter.patience.answer_s),
             allow_redirects=False,
             # Here and not on the session, where REQUESTS_CA_BUNDLE would win over the setting.
             verify=self._ca_bundle or True,
@@ -188,7 +251,8 @@ class DevpiClient:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
-            session.mount("http://", HTTPAdapter(pool_maxsize=2))
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, self._connections.adapter())
             # A proxy has no business between us and our own loopback.
             session.trust_env = urlsplit(self.root).hostname not in _LOOPBACK
             self._local.session = session
@@ -197,18 +261,16 @@ class DevpiClient:
     def _authentication(self) -> AuthBase:
         if self._login is None:
             return _NoAuth()
+        login = self._login
         with self._token_lock:
             if self._token is None:
-                self._token = self._ask_for_token(self._login)
+                self._token = self.patiently(lambda: self._ask_for_token(login))
             return self._token
 
     def _ask_for_token(self, login: Login) -> _TokenAuth:
-        url = f"{self.root}/+login"
+        """Raises PassingError, UnusableError (`index-login`)."""
         body = {"user": login.user, "password": login.password()}
-        try:
-            answer = self._send("POST", url, _NoAuth(), {"json": body})
-        except requests.RequestException as error:
-            raise self.unreachable(url, error) from None
+        answer = self._send("POST", f"{self.root}/+login", _NoAuth(), {"json": body})
         token = (answer.result() or {}).get("password")
         if answer.status != 200 or not isinstance(token, str):
             raise UnusableError(
@@ -219,10 +281,35 @@ class DevpiClient:
         return _TokenAuth(login.user, token)
 
 
-def _read(response: requests.Response, url: str) -> bytes:
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens at the address: what somebody does who died, and not who is slow."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that an answer asks us to wait (RFC 9110, 10.2.3); None where it asks for nothing.
+
+    A date is compared with the answer's own, so that it does not matter whose clock is wrong.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    try:
+        then, now = (parsedate_to_datetime(text) for text in (value, headers.get("Date", "")))
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError):  # no dates; one with a time zone and one without
+        return None
+
+
+def read_answer(response: requests.Response, url: str) -> Answer:
+    """Read the body whole. Raises requests.RequestException, UnusableError (`index-bad-page`)."""
     content = bytearray()
     for chunk in response.iter_content(1 << 16):
         content += chunk
         if len(content) > _LARGEST_ANSWER:
             raise UnusableError("index-bad-page", f"{url} is larger than any page", hint="check the index's address")
-    return bytes(content)
+    return Answer(response.status_code, bytes(content))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from email.parser import BytesParser
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-import requests
 from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.claims import DevpiClaims
-from mirror.adapters.devpi.http import Answer, DevpiClient, Login
+from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
+from mirror.adapters.devpi.patience import AT_FIRST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
@@ -22,7 +22,8 @@ from mirror.core.model import CheckedWheel, IndexFile
 
 _CHUNK = 1 << 18
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_DOWNLOAD_TRIES = 3
+_WRONG_BYTES_TRIES = 3
+"""What came with another hash may have been changed on the way; a third time, it stands there so."""
 _READ_BACK_PAUSES_S = (0.0, 0.2, 1.0, 3.0, 6.0)
 """A cache or a replica in front of devpi may show an old page for some seconds."""
 
@@ -33,6 +34,8 @@ class DevpiIndex:
     Pages are remembered until this instance publishes to their project; threads that ask for the same page at once
     cost one request. Without `login` it can only be read. A devpi-server with `--restrict-modify` lets nobody else
     change an index's settings, not even its owner: `administrator` is who may, where that is not `login`.
+
+    What fails and may pass is waited for, as `recovery` says. After `stop` everything raises UnusableError (`stopped`).
     """
 
     def __init__(
@@ -43,10 +46,15 @@ class DevpiIndex:
         *,
         administrator: Login | None = None,
         ca_bundle: str | None = None,
+        recovery: Recovery = RECOVERY,
     ) -> None:
         self._url, root, self._stage = _take_apart(url)
-        self._client = DevpiClient(root, login, ca_bundle=ca_bundle)
-        self._administration = DevpiClient(root, administrator or login, ca_bundle=ca_bundle)
+        waiter, revive = Waiter(recovery.patience, say=recovery.say), recovery.revive
+        self._client = DevpiClient(root, login, ca_bundle=ca_bundle, waiter=waiter, revive=revive)
+        self._administration = DevpiClient(
+            root, administrator or login, ca_bundle=ca_bundle, waiter=waiter, revive=revive
+        )
+        self._greeting = DevpiClient(root, login, ca_bundle=ca_bundle, waiter=waiter.beside(AT_FIRST))
         self._upstreams = Upstreams(self._client, self._stage)
         self._user = login.user if login else None
         self._store = store
@@ -77,10 +85,10 @@ class DevpiIndex:
         Raises UnusableError: `index-unreachable`, `index-not-devpi`, `index-login`, `index-missing`, `index-mirror`,
         `index-volatile`, `index-forbidden`; each hint has the devpi command that mends it.
         """
-        self._client.check_is_devpi()
+        self._greeting.check_is_devpi()
         if self._user is not None:
-            self._client.login()
-        answer = self._client.get(f"{self._url}?no_projects=")
+            self._greeting.login()
+        answer = self._greeting.get(f"{self._url}?no_projects=")
         if answer.status == 404:
             raise UnusableError(
                 "index-missing",
@@ -102,32 +110,37 @@ class DevpiIndex:
         """Ask the index anew for this project's page next time."""
         self._pages.pop(name, None)
 
-    def stop(self) -> None:
-        """As ports.Index.stop."""
-
     def fetch(self, file: IndexFile) -> Path:
         self._check_origin(file)
         return self._store.find(file.sha256, file.filename) or self._download(file)
 
     def publish(self, wheel: CheckedWheel) -> IndexFile:
         self._whitelist(wheel.name)
-        last: UnusableError | None = None
-        for _ in range(_DOWNLOAD_TRIES):
-            try:
-                self._upload(wheel)
-            except requests.RequestException as error:
-                # It may or may not have arrived: the page says which.
-                last = self._client.unreachable(self._url, error)
-            listed = self._read_back(wheel, patient=last is None)
-            if listed is not None:
-                return listed
-            if last is None:
-                break
-        raise last or UnusableError(
-            "publish-lost",
-            f"the index accepted {wheel.filename} but does not show it on {self.simple_url}{wheel.name}/",
-            hint="look into the index's log; a cache in front of it may serve old pages",
-        )
+        return self._client.patiently(lambda: self._publish_once(wheel))
+
+    def stop(self) -> None:
+        """End every request and every wait now, and begin no other: the run is being given up."""
+        for client in (self._client, self._administration, self._greeting):
+            client.stop()
+
+    def _publish_once(self, wheel: CheckedWheel) -> IndexFile:
+        """Raises PassingError where it is certain that the wheel has not arrived."""
+        try:
+            self._upload(wheel)
+        except PassingError:
+            # It may or may not have arrived: the page says which.
+            listed = self._read_back(wheel, (0.0,))
+            if listed is None:
+                raise
+            return listed
+        listed = self._read_back(wheel, _READ_BACK_PAUSES_S)
+        if listed is None:
+            raise UnusableError(
+                "publish-lost",
+                f"the index accepted {wheel.filename} but does not show it on {self.simple_url}{wheel.name}/",
+                hint="look into the index's log; a cache in front of it may serve old pages",
+            )
+        return listed
 
     def _read_page(self, name: NormalizedName) -> tuple[IndexFile, ...]:
         files = self._read_stage(name)
@@ -160,48 +173,60 @@ class DevpiIndex:
             )
 
     def _download(self, file: IndexFile) -> Path:
-        for left in reversed(range(_DOWNLOAD_TRIES)):
+        wrong = count(1)
+
+        def once() -> Path:
             try:
-                with self._client.stream(file.url) as response:
-                    if response.status_code == 200:
-                        return self._store.keep(file.sha256, file.filename, response.iter_content(_CHUNK))
-                    raise _download_failed(file, f"HTTP {response.status_code}")
-            except requests.RequestException as error:
-                if not left:
-                    raise _download_failed(file, f"{type(error).__name__}: {error}") from error
-        raise AssertionError("the last try returns or raises")
+                return self._download_once(file)
+            except MirrorError as error:
+                if error.code != "hash-mismatch" or next(wrong) == _WRONG_BYTES_TRIES:
+                    raise
+                raise PassingError(error) from error
+
+        return self._client.patiently(once)
+
+    def _download_once(self, file: IndexFile) -> Path:
+        """Raises PassingError, MirrorError (`hash-mismatch`, `download-failed`)."""
+        try:
+            with self._client.opened(file.url) as response:
+                if response.status_code != 200:
+                    said = read_answer(response, file.url).said
+                    raise _download_failed(file, (f"HTTP {response.status_code}", *said))
+                chunks = response.iter_content(_CHUNK)
+                return self._store.keep(file.sha256, file.filename, chunks, origin=file.url)
+        except PassingError as failure:
+            # The index's own words are about the server; what is asked for here is a file.
+            seen = (failure.error.what, *failure.error.details)
+            raise PassingError(_download_failed(file, seen), failure.retry_after_s) from failure.__cause__
 
     def _whitelist(self, name: NormalizedName) -> None:
         """Let upstream's files of the project go on to show once the stage holds one of its own.
 
         Comes before the upload: a resolver that looks in between must not see the project shrink to our wheel.
+        Adding a name twice is adding it once, so this is repeated without a look.
         """
         if name in self._whitelisted:
             return
-        try:
-            answer = self._administration.send("PATCH", self._url, json=[f"mirror_whitelist+={name}"])
-        except requests.RequestException as error:
-            raise self._client.unreachable(self._url, error) from error
+        administration, change = self._administration, [f"mirror_whitelist+={name}"]
+        answer = administration.patiently(lambda: administration.send("PATCH", self._url, json=change))
         if answer.status != 200:
             raise self._refused("may not change mirror_whitelist", answer)
         self._whitelisted.add(name)
 
     def _upload(self, wheel: CheckedWheel) -> None:
-        """Raises MirrorError (`conflict`), UnusableError, requests.RequestException where the end is not known."""
+        """Raises MirrorError (`conflict`), UnusableError, PassingError where the end is not known."""
         answer = self._client.send(
             "POST", f"{self._url}/", data=_form(wheel), files={"content": (wheel.filename, wheel.content)}
         )
         if answer.status == 409:
             raise _conflict(wheel, "")
-        if answer.status in (502, 503, 504):
-            raise requests.ConnectionError(f"HTTP {answer.status}")
         if answer.status != 200:
             raise self._refused(f"may not upload {wheel.filename}", answer)
 
-    def _read_back(self, wheel: CheckedWheel, *, patient: bool) -> IndexFile | None:
+    def _read_back(self, wheel: CheckedWheel, pauses_s: tuple[float, ...]) -> IndexFile | None:
         """The file as the index lists and serves it; None where the stage does not list it."""
-        for pause_s in _READ_BACK_PAUSES_S if patient else (0.0,):
-            time.sleep(pause_s)
+        for pause_s in pauses_s:
+            self._client.waiter.pause(pause_s)
             self.forget(wheel.name)
             files = self._read_stage(wheel.name)
             listed = next((f for f in files if f.filename == wheel.filename and self._is_in_stage(f)), None)
@@ -241,13 +266,11 @@ class DevpiIndex:
             )
 
     def _refused(self, what: str, answer: Answer) -> UnusableError:
-        body = answer.json()
-        message = body.get("message") if isinstance(body, dict) else None
         return UnusableError(
             "index-forbidden",
             f"on {self._stage}, user {self._user or '(none)'} {what}: HTTP {answer.status}",
             hint=f"publishing needs the index's owner and acl_upload: `devpi index {self._stage}` shows both",
-            details=(str(message)[:500],) if message else (),
+            details=answer.said,
         )
 
 
@@ -298,10 +321,10 @@ def _conflict(wheel: CheckedWheel, sha256: str) -> MirrorError:
     )
 
 
-def _download_failed(file: IndexFile, seen: str) -> MirrorError:
+def _download_failed(file: IndexFile, seen: tuple[str, ...]) -> MirrorError:
     return MirrorError(
         "download-failed",
         f"{file.filename} could not be downloaded from {file.url}",
         hint="try again; if it stays, look into the index's log: its upstream may be out of reach",
-        details=(seen,),
+        details=seen,
     )

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
-
 from mirror.adapters.devpi.http import Answer, DevpiClient
+from mirror.adapters.devpi.patience import PassingError
 from mirror.core.errors import UnusableError
 
 OWNER = "mirror"
@@ -64,8 +63,8 @@ def _send(root: DevpiClient, method: str, path: str, body: Any) -> Answer:
     url = f"{root.root}/{path}"
     try:
         answer = root.send(method, url, json=body)
-    except requests.RequestException as error:
-        raise root.unreachable(url, error) from None
+    except PassingError as failure:
+        raise failure.error from None
     if answer.status not in (200, 201):
         raise UnusableError(
             "index-layout",

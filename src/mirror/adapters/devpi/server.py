@@ -19,6 +19,7 @@ from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
+from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.core.errors import UnusableError
 
 _START_S = 60.0
@@ -224,7 +225,8 @@ class EmbeddedServer:
             time.sleep(0.05)
 
     def _lay_out(self, port: int) -> None:
-        root = DevpiClient(f"http://{LOOPBACK}:{port}", Login("root", self._files.root_password.read_text))
+        login = Login("root", self._files.root_password.read_text)
+        root = DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
         devpi_layout.lay_out(root, owner_password=self._files.owner_password.read_text(), upstream=self._upstream)
 
     def _serves(self, state: State) -> bool:

@@ -6,13 +6,18 @@ alone. Taken at its word, a resolver would choose an old version or none.
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 
 from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.http import DevpiClient
+from mirror.adapters.devpi.patience import PassingError
 from mirror.core.errors import UnusableError
+
+_LONGEST_S = 60.0
+"""A person waits here, for pages that a resolver wants; and devpi has tried for up to 30 s itself, each time."""
 
 
 class Upstreams:
@@ -21,18 +26,32 @@ class Upstreams:
     def __init__(self, client: DevpiClient, stage: str) -> None:
         self._client = client
         self._stage = stage
+        mine = client.waiter.patience
+        # Not the index's own: an upstream that fails says nothing of the index.
+        self._waiter = client.waiter.beside(replace(mine, total_s=min(mine.total_s, _LONGEST_S)))
 
     def check(self, name: NormalizedName) -> None:
-        """See that each mirror knows what upstream has of a project. Raises UnusableError (`upstream-unreachable`)."""
+        """See that each mirror knows what upstream has of a project; a failure that may pass is waited for.
+
+        A 404 of upstream's is an answer: it has no such project. Raises UnusableError (`upstream-unreachable`).
+        """
         for mirror in self._mirrors:
-            url = f"{self._client.root}/{mirror}/+simple/{name}/"
-            answer = self._client.get(url, accept=simple_page.ACCEPT)
-            if answer.status >= 500:
-                raise UnusableError(
-                    "upstream-unreachable",
-                    f"the index cannot reach the upstream of {mirror} (HTTP {answer.status} for {name})",
-                    hint="check the network, proxy and CA bundle where the index runs; its log says more",
-                )
+            self._client.patiently(partial(self._check_once, mirror, name), self._waiter)
+
+    def _check_once(self, mirror: str, name: NormalizedName) -> None:
+        url = f"{self._client.root}/{mirror}/+simple/{name}/"
+        try:
+            self._client.get_once(url, accept=simple_page.ACCEPT)
+        except PassingError as failure:
+            if failure.error.code == "index-unreachable":
+                raise
+            unreachable = UnusableError(
+                "upstream-unreachable",
+                f"the index cannot read {name} from the upstream of {mirror}",
+                hint="check the network, proxy and CA bundle where the index runs; its log says more",
+                details=(failure.error.what, *failure.error.details),
+            )
+            raise PassingError(unreachable, failure.retry_after_s) from failure
 
     @cached_property
     def _mirrors(self) -> tuple[str, ...]:
