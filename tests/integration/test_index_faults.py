@@ -607,3 +607,61 @@ def test_a_file_that_upstream_lacks_is_told_at_once(house: House, name: Normaliz
     upstream = f"{house.outside.url}/files/{name}/{name}-1.0.tar.gz"
     assert ("HTTP 404", f"error 404 getting {upstream}") == error.details
     assert 1 == house.outside.count("GET", f"/files/{name}/")
+
+
+@pytest.fixture
+def resting(tmp_path: Path) -> Iterator[House]:
+    """A server of the test's own: when its upstream rests, it does so for all."""
+    upstream = Upstream()
+    upstream.start()
+    with FaultyProxy(upstream.url) as outside:
+        server = EmbeddedServer(tmp_path / "devpi", free_port(), upstream=outside.instead_of(upstream.url))
+        try:
+            house = House(server, upstream, outside)
+            with house.inside:
+                yield house
+        finally:
+            server.stop()
+            upstream.stop()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_upstream_that_asks_for_it_is_left_alone(resting: House, tmp_path: Path, status: int) -> None:
+    """Retry-After is honoured through devpi, for pages and files, whoever asks for them meanwhile."""
+    for name in ("one", "two"):
+        resting.upstream.add(name, f"{name}-1.0.tar.gz", SDIST)
+    rest = Fault(forward=False, status=status, headers=(("Retry-After", "2"),))
+    resting.outside.plan("GET", "/simple/", rest)
+    resting.outside.plan("GET", "/files/", rest)
+    index = resting.open(tmp_path)
+
+    def fetched(name: str) -> bytes:
+        (file,) = index.files(canonicalize_name(name))
+        return index.fetch(file).read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [SDIST, SDIST] == [*pool.map(fetched, ("one", "two"))]
+    seen = resting.outside.seen
+    refused = [request for request in seen if request.fault == rest]
+    assert 2 == len(refused)
+    for request in refused:
+        assert [] == [other.path for other in seen if request.at + 0.5 < other.at < request.at + 2.0]
+
+
+def test_without_being_asked_it_is_not(resting: House, tmp_path: Path) -> None:
+    """Control: without a Retry-After, upstream is asked again sooner."""
+    resting.upstream.add("one", "one-1.0.tar.gz", SDIST)
+    resting.outside.plan("GET", "/simple/", Fault(forward=False, status=429), 3)
+    assert 1 == len(resting.open(tmp_path).files(canonicalize_name("one")))
+    times = [request.at for request in resting.outside.seen]
+    assert times[3] - times[0] < 2.0
+
+
+def test_a_long_rest_is_told(resting: House, tmp_path: Path) -> None:
+    """Beyond our patience: refused at once, and upstream is asked no more."""
+    resting.upstream.add("one", "one-1.0.tar.gz", SDIST)
+    resting.outside.plan("GET", "/simple/", Fault(forward=False, status=429, headers=(("Retry-After", "3600"),)))
+    index = resting.open(tmp_path)
+    for _ in range(3):
+        assert "upstream-unreachable" == error_of(lambda: index.files(canonicalize_name("one"))).code
+    assert 1 == resting.outside.count("GET")

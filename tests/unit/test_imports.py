@@ -34,7 +34,9 @@ ALLOWED = {
         "adapters",
         "resources",
         "packaging",
+        "devpi_server",  # our plugin of it
         "docker",
+        "pluggy",
         "requests",
         "urllib3",
         "platformdirs",
