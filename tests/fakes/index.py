@@ -65,9 +65,6 @@ class FakeIndex:
     def forget(self, name: NormalizedName) -> None:
         """Nothing is remembered here."""
 
-    def stop(self) -> None:
-        """Nobody waits here."""
-
     def fetch(self, file: IndexFile) -> Path:
         with self._lock:
             self._called(f"fetch {file.filename}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Mapping
@@ -28,13 +29,13 @@ def sdist(name: str, version: str, files: Mapping[str, str]) -> bytes:
     """An sdist (PEP 625) with these files below its top folder."""
     top = f"{name}-{version}"
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, text in {"PKG-INFO": metadata(name, version), **files}.items():
             content = text.encode()
             info = tarfile.TarInfo(f"{top}/{path}")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), 1, mtime=0)  # the same files always have the same hash
 
 
 def metadata(name: str, version: str) -> str:

@@ -53,6 +53,7 @@ def test_patience_is_shared() -> None:
     """Where one has waited in vain, the next has one more try; after a success it has all of them again."""
     waiter = Waiter(QUICK)
     failures_until_given_up(waiter.tries())
+    time.sleep(2 * QUICK.longest_pause_s)  # what was left may have been enough for a first, short pause
     assert 1 == failures_until_given_up(waiter.tries())
     waiter.succeeded()
     assert failures_until_given_up(waiter.tries()) > 3
