@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from mirror.core.errors import MirrorError
 from mirror.core.graph import BuildGraph, Step
+from mirror.core.host_errors import escaped
 from mirror.core.model import Built, Failed, IndexFile, Job, JobKey, Outcome, Reused
 from mirror.core.text import visible
 from mirror.jobs import JobSteps, NeedsMore, Prepared, sentence
@@ -115,6 +116,8 @@ class Builds:
         except MirrorError as error:
             return failed(error.code, sentence(error), error.hint)
         except Exception as error:
+            if refused := escaped(error):
+                return failed(refused.code, sentence(refused), refused.hint)
             reason = f"mirror itself failed: {type(error).__name__}: {visible(str(error), 500)}"
             return failed("defect", reason, "please report it, with its log", self._keep(job, traceback.format_exc()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,6 +226,18 @@ class TestErrors:
         """Whatever kind it is of."""
         run.steps.errors = {"a": error}
         assert [expected, built(B)] == run.over(A, B)
+
+    def test_what_the_host_refuses_is_no_defect(self, run: Run) -> None:
+        """It says so, with the remedy, wherever in a step it came up."""
+        run.steps.errors = {"a": OSError(errno.EMFILE, "Too many open files", "/data/x")}
+        ended, other = run.over(A, B)
+        assert isinstance(ended, Failed)
+        assert ("too-many-open-files", "no more files or connections can be opened: Too many open files") == (
+            ended.code,
+            ended.reason,
+        )
+        assert "ulimit -n" in ended.hint
+        assert built(B) == other
 
     def test_a_defect_of_ours_is_its_jobs_outcome_too(self, run: Run) -> None:
         """Where it happened is kept in a log, to be reported."""

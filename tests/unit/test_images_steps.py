@@ -117,6 +117,14 @@ def test_what_runs_beside_a_failure_is_finished(workshop: Workshop, scripts: Pat
     assert [True, False] == [workshop.result(name, keys[name]).is_dir() for name in ("xz", "python")]
 
 
+def test_a_cache_folder_that_is_none_is_told(workshop: Workshop) -> None:
+    """With the remedy."""
+    workshop.cache.touch()
+    with pytest.raises(UnusableError) as caught, workshop.alone():
+        pass
+    assert "data-unwritable" == caught.value.code
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
 def test_scripts_of_a_killed_mirror_are_ended(workshop: Workshop) -> None:
     """A script whose mirror was killed does not go on beside the next one; other processes do."""

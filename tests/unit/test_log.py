@@ -77,6 +77,16 @@ def test_memory_is_flat(tmp_path: Path, piece_bytes: int) -> None:
     assert peak < 2 * limit + 3 * piece_bytes + 2048
 
 
+def test_a_full_disk_is_called_one() -> None:
+    """At whichever write it comes."""
+    with pytest.raises(UnusableError) as caught, CappedLog(Path("/dev/full"), 10) as log:
+        log.write(b"x")
+    assert ("disk-full", "there is no room for /dev/full: No space left on device") == (
+        caught.value.code,
+        caught.value.what,
+    )
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """A disk that refuses is no failure of the build: it says which file, and what to do."""
     (tmp_path / "file").touch()

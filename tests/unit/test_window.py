@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import zipfile
@@ -17,7 +18,7 @@ from mirror.core.errors import MirrorError
 from mirror.core.model import IndexFile, Target
 from mirror.ports import Response
 from mirror.window import CountedWindow, IndexWindow, TargetFiles, window_for
-from mirror.window.core_metadata import LARGEST, read_from
+from mirror.window.core_metadata import LARGEST, CoreMetadata, read_from
 
 TARGET = Target(python="3.11")
 PURE = "demo-1.0-py3-none-any.whl"
@@ -143,6 +144,26 @@ def test_wrong_bytes_never_pass(index: FakeIndex, window: IndexWindow) -> None:
     page(window, "demo")
     assert 502 == window.get(f"/files/{wheel.sha256}/{PURE}").status
     assert ["hash-mismatch"] == [failure.code for failure in window.failures]
+
+
+class ExhaustedView:
+    """An index whose files cannot be opened any more, for want of file descriptors."""
+
+    def __init__(self, index: FakeIndex) -> None:
+        self.files = index.files
+
+    def fetch(self, file: IndexFile) -> Path:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_what_the_host_refuses_is_a_502(index: FakeIndex, tmp_path: Path) -> None:
+    """And the reason is kept: the client in the sandbox takes it for something else."""
+    wheel = index.add_upstream("demo", PURE, wheel_bytes(PURE))
+    view = ExhaustedView(index)
+    window = IndexWindow(view, CoreMetadata(view, Store(tmp_path / "notes")))
+    page(window, "demo")
+    assert 502 == window.get(f"/files/{wheel.sha256}/{PURE}").status
+    assert ["too-many-open-files"] == [failure.code for failure in window.failures]
 
 
 def test_an_index_that_is_down_is_a_502(index: FakeIndex, window: IndexWindow) -> None:

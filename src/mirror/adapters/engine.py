@@ -19,7 +19,9 @@ import platformdirs
 import requests
 from docker.errors import APIError, DockerException
 
+from mirror.adapters.host import explained, ready_folder
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import out_of_files
 
 START_TIMEOUT_S = 60
 _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "docker.io", "iptables")
@@ -33,7 +35,7 @@ def connect(say: Callable[[str], None], ask: Callable[[str], bool]) -> docker.Do
     Where there is none and this is Debian or Ubuntu with root, `ask` is asked, and then one is installed and started;
     `say` is told. Raises UnusableError (`engine-unreachable`, `engine-permission`, `engine-failed`).
     """
-    address = _address(os.environ, Path.home() / ".docker")
+    address = _address(os.environ)
     client, why_not = _reach(address)
     if client:
         return client
@@ -54,7 +56,7 @@ def connect(say: Callable[[str], None], ask: Callable[[str], bool]) -> docker.Do
 
 def reach() -> docker.DockerClient | None:
     """The engine, if one answers. Starts and installs nothing."""
-    return _reach(_address(os.environ, Path.home() / ".docker"))[0]
+    return _reach(_address(os.environ))[0]
 
 
 def gateway_address(client: docker.DockerClient) -> str | None:
@@ -95,11 +97,12 @@ def context_address(config: str, contexts: Mapping[str, str]) -> str | None:
     return None
 
 
-def _address(environment: Mapping[str, str], folder: Path) -> str | None:
+def _address(environment: Mapping[str, str]) -> str | None:
     """Where the user says the engine is; None where they say nothing."""
     if environment.get("DOCKER_HOST"):
         return environment["DOCKER_HOST"]
-    folder = Path(environment.get("DOCKER_CONFIG") or folder)
+    # Not Path.home(): it raises where nobody has a home, and then there is no such folder.
+    folder = Path(environment.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))  # noqa: PTH111
     config = folder / "config.json"
     try:
         text = config.read_text() if config.is_file() else ""
@@ -127,6 +130,8 @@ def _reach(address: str | None) -> tuple[docker.DockerClient | None, BaseExcepti
 
 
 def _unreachable(address: str | None, why_not: BaseException | None) -> UnusableError:
+    if refused := out_of_files(why_not):
+        return refused
     if _is_permission(why_not):
         return UnusableError(
             "engine-permission",
@@ -180,15 +185,16 @@ def _run(command: list[str]) -> None:
 
 def _start(data: Path) -> docker.DockerClient:
     """Start the installed engine: by systemd where that runs, else in the background, with a log and a pid file."""
-    data.mkdir(parents=True, exist_ok=True)
+    ready_folder(data)
     log = data / "dockerd.log"
     process: subprocess.Popen[bytes] | None = None
     if Path("/run/systemd/system").is_dir():
         _run(["systemctl", "start", "docker"])
     else:
         pid_file = data / "dockerd.pid"
-        _forget_the_dead(pid_file)
-        with log.open("ab") as output:
+        with explained(pid_file):
+            _forget_the_dead(pid_file)
+        with explained(log), log.open("ab") as output:
             process = subprocess.Popen(
                 ["dockerd", f"--pidfile={pid_file}"],
                 stdin=subprocess.DEVNULL,

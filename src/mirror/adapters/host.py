@@ -1,56 +1,111 @@
-"""What this machine's disk and limits can do to us, as errors a person can act on."""
+"""This machine's disk and its limit of open files: refused before a run where they do not suffice, explained in it."""
 
 from __future__ import annotations
 
-import errno
+import os
+import resource
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import FLOOR_BYTES, disk_full, refusal, too_many_open_files
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_READ_ONLY = (errno.EROFS, errno.EACCES)
-_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+OPEN_FILES = 64
+"""What a run has open beside its jobs: the journal, connections to engine and index, what libraries load late."""
+OPEN_FILES_OF_A_JOB = 32
+"""Of one sandbox: its wire and log, and for each of eight answers at once a connection and a file."""
+PART_PREFIX = ".part-"
+"""What is being written has a name that begins so; whole, it is renamed."""
+PART_IS_DEAD_AFTER_S = 3600
+JOBS_BESIDE = 2
+"""Preparations go on beside the compiles."""
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Tell what the host's faults are while something at `path` is written.
+    """Turn what the system refuses at `path` (a file or folder of ours) into an UnusableError.
 
-    Raises UnusableError (`disk-full`, `data-unwritable`, `too-many-open-files`) in place of the OSError that says so;
-    every other OSError passes.
+    `disk-full`, `data-unwritable`, `too-many-open-files`; every other OSError passes.
     """
     try:
         yield
     except OSError as error:
-        told = _told(error, path)
-        if told is None:
+        refused = refusal(error, str(path))
+        if refused is None:
             raise
-        raise told from error
+        raise refused from error
 
 
-def _told(error: OSError, path: Path) -> UnusableError | None:
-    seen = (f"{type(error).__name__}: {error}",)
-    if error.errno in _FULL:
-        return UnusableError(
-            "disk-full",
-            f"the disk of {path} is full",
-            hint=f"make room on the disk of {path}, then run it again",
-            details=seen,
-        )
-    if error.errno in _READ_ONLY:
-        return UnusableError(
-            "data-unwritable",
-            f"nothing can be written at {path}",
-            hint=f"make {path} writable for this user, or name another data folder in the settings",
-            details=seen,
-        )
-    if error.errno in _TOO_MANY:
-        return UnusableError(
-            "too-many-open-files",
-            "this process may open no more files",
-            hint="raise the limit (`ulimit -n 4096`), then run it again",
-            details=seen,
-        )
-    return None
+def free_bytes(path: Path) -> int:
+    """What is free on the disk of `path`, or of the nearest folder above that is there."""
+    found = os.statvfs(next(place for place in (path, *path.absolute().parents) if place.exists()))
+    return found.f_bavail * found.f_frsize
+
+
+def refuse_if_full(path: Path, floor_bytes: int = FLOOR_BYTES) -> None:
+    """Raise UnusableError (`disk-full`) where less than `floor_bytes` are free on the disk of `path`."""
+    with explained(path):
+        free = free_bytes(path)
+    if free < floor_bytes:
+        raise disk_full(str(path), f"{free // 1_000_000} MB are free", floor_bytes)
+
+
+def ready_folder(folder: Path) -> None:
+    """Make a folder of ours where there is none, and see that files can be made in it.
+
+    Raises UnusableError as `explained` does; `data-unwritable` too where something else stands in its place.
+    """
+    with explained(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:  # the last: a symlink to nothing
+            raise UnusableError(
+                "data-unwritable",
+                f"{folder} is to be a folder of mirror's, and is or lies below something else: {error.strerror}",
+                hint="move that away, or name other folders in the settings `data` and `cache`",
+            ) from error
+        # One that has a block: on a full disk an empty file may still find its place.
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", buffering=0) as probe:
+            probe.write(b"\0" * 4096)
+
+
+def sweep_parts(folder: Path) -> None:
+    """Remove what writers left half-written below `folder` when they were killed, or the disk let them remove nothing.
+
+    A file that somebody writes to was changed a moment ago, even where the download stalls.
+    """
+    oldest = time.time() - PART_IS_DEAD_AFTER_S
+    for part in folder.rglob(f"{PART_PREFIX}*"):
+        with suppress(OSError):  # another run is sweeping too, or cannot
+            if part.stat().st_mtime < oldest:
+                part.unlink()
+
+
+def sync_tree(folder: Path) -> None:
+    """Have everything below `folder` on the disk, and not only in the system's memory, before it is counted on."""
+    for path in (*folder.rglob("*"), folder):
+        if path.is_file() or path.is_dir():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def ensure_open_files(jobs: int) -> None:
+    """See that this process may open the files that `jobs` compiles at once need, raising its own limit where it may.
+
+    Raises UnusableError (`too-many-open-files`).
+    """
+    wanted = OPEN_FILES + OPEN_FILES_OF_A_JOB * (jobs + JOBS_BESIDE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except ValueError as error:  # over the hard limit, or (macOS) over what the kernel knows
+        reason = f"the limit is {soft}, and {jobs} jobs at once may need {wanted}"
+        raise too_many_open_files(reason) from error

@@ -12,6 +12,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror.core.errors import MirrorError
+from mirror.core.host_errors import escaped
 from mirror.core.model import IndexFile
 from mirror.ports import Response
 from mirror.window.core_metadata import CoreMetadata
@@ -56,10 +57,17 @@ class IndexWindow:
             if link := _FILE.fullmatch(path):
                 return self._file(link[1], link[2])
         except MirrorError as error:
-            with self._lock:
-                self._failures.append(error)
-            return _text(502, f"{error.code}: {error.what}")
+            return self._failed(error)
+        except OSError as error:
+            if refused := escaped(error):
+                return self._failed(refused)
+            raise
         return _text(404, "not found")
+
+    def _failed(self, error: MirrorError) -> Response:
+        with self._lock:
+            self._failures.append(error)
+        return _text(502, f"{error.code}: {error.what}")
 
     def _page(self, name: NormalizedName) -> Response:
         files = self._view.files(name)

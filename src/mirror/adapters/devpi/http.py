@@ -19,6 +19,7 @@ from requests.auth import AuthBase
 from mirror.adapters.devpi.connections import Connections
 from mirror.adapters.devpi.patience import PassingError, Waiter
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import out_of_files
 from mirror.core.text import visible
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -89,7 +90,7 @@ class DevpiClient:
     What may pass (`PASSING`, a lost connection, a body that was cut) is waited for, with growing pauses, as long as
     `waiter` has patience; every other answer is final. `revive` is called when nobody listens there: it may start the
     server again. Redirects are not followed: the login must not travel to another host.
-    Errors: UnusableError `index-unreachable`, `index-failed`, `index-login`, `stopped`.
+    Errors: UnusableError `index-unreachable`, `index-failed`, `index-login`, `too-many-open-files`, `stopped`.
     """
 
     def __init__(
@@ -123,7 +124,10 @@ class DevpiClient:
 
     @contextmanager
     def opened(self, url: str, *, accept: str = "*/*") -> Iterator[requests.Response]:
-        """Open an answer whose body is read piece by piece. Raises PassingError, for the body too."""
+        """Open an answer whose body is read piece by piece.
+
+        Raises PassingError, for the body too, and UnusableError (`too-many-open-files`).
+        """
         with self._may_pass(url):
             response = self._get(url, accept)
             if response.status_code in (401, 403) and self._login is not None:
@@ -201,6 +205,8 @@ class DevpiClient:
         try:
             yield
         except requests.RequestException as error:
+            if too_many := out_of_files(error):
+                raise too_many from error  # ours, and no pause mends it
             raise PassingError(
                 UnusableError(
                     "index-unreachable",

@@ -11,10 +11,11 @@ from pathlib import Path
 import docker
 
 from mirror import resources
+from mirror.adapters.host import explained, refuse_if_full
 from mirror.adapters.images import debian
 from mirror.adapters.images.engine import BuildRequest, build_image, built_for, image_id, probe
 from mirror.adapters.images.model import ImagePair, ImageSettings, labels
-from mirror.adapters.images.steps import Step, Workshop, digest, step_keys
+from mirror.adapters.images.steps import FLOOR_BYTES, Step, Workshop, digest, step_keys
 from mirror.core.errors import UnusableError
 from mirror.core.model import Base
 
@@ -78,7 +79,11 @@ class Bootstrap:
             say=self.say,
         )
         with workshop.alone():
-            return self.standing() or self._make(workshop)
+            pair = self.standing()
+            if pair is None:
+                refuse_if_full(workshop.cache, FLOOR_BYTES)
+                pair = self._make(workshop)
+            return pair
 
     def check_possible(self) -> None:
         """Raise UnusableError where these images cannot be made for these settings on this host."""
@@ -121,8 +126,9 @@ class Bootstrap:
                 hint=f"add an entry for {debian.RELEASE} main of your Debian mirror to /etc/apt/sources.list.d",
             )
         lists = [self._scripts() / name for name in ("common.sh", "fetch.sh", "sources.txt", "toolchain.txt")]
-        workshop.cache.joinpath("sources.list").write_text(sources[0])
-        workshop.cache.joinpath("next.list").write_text(sources[1])
+        with explained(workshop.cache):
+            workshop.cache.joinpath("sources.list").write_text(sources[0])
+            workshop.cache.joinpath("next.list").write_text(sources[1])
         variables = {"APT_SOURCES": str(workshop.cache / "sources.list"), "APT_NEXT": str(workshop.cache / "next.list")}
         key = digest(*(path.read_bytes() for path in lists))
         return workshop.run("fetch", key, self._scripts() / "fetch.sh", {**variables, "JOBS": "1"})

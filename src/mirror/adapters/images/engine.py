@@ -17,9 +17,11 @@ import docker
 from docker.errors import APIError, ContainerError, ImageNotFound
 from docker.utils.socket import frames_iter
 
+from mirror.adapters.host import explained
 from mirror.adapters.images import model
 from mirror.adapters.images.model import ImagePair
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import out_of_files
 from mirror.core.model import Base, Target
 
 DETAIL_LINES = 20
@@ -49,8 +51,9 @@ class BuildRequest:
 def build_image(client: docker.DockerClient, request: BuildRequest) -> str:
     """Build an image; its id. Raises UnusableError (`image-build-failed`) with the end of what the build said."""
     said: deque[str] = deque(maxlen=DETAIL_LINES)
-    with tempfile.TemporaryFile() as context:
-        _write_context(context, request.files)
+    with _temporary_file() as context:
+        with explained(Path(tempfile.gettempdir())):
+            _write_context(context, request.files)
         context.seek(0)
         try:
             for message in client.api.build(
@@ -141,6 +144,17 @@ def output_of(
     finally:
         container.remove(force=True)
     return output
+
+
+def _temporary_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:  # no folder there is takes one: tempfile has tried them all
+        raise out_of_files(error) or UnusableError(
+            "no-temporary-folder",
+            f"there is no folder for temporary files: {error.strerror}",
+            hint="make room in /tmp, or name a folder in the environment's TMPDIR",
+        ) from error
 
 
 def _write_context(file: IO[bytes], files: Mapping[str, bytes | Path]) -> None:

@@ -17,9 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mirror.adapters.host import explained, ready_folder, refuse_if_full
 from mirror.core.errors import UnusableError
 
 DETAIL_LINES = 20
+FLOOR_BYTES = 2_000_000_000
+"""The room that making the images must find free: half a gigabyte stays, and beside it lie the unpacked sources of the
+steps that run (gcc's and Python's among them) with what is compiled of them. Five minutes end better at once."""
+_NEXT_TO_NOTHING_BYTES = 10_000_000
+"""A script that failed with less than this free has failed for want of room: tar and gcc take their files back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +79,14 @@ class Workshop:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes out of the cache folder, and clear what one that was killed left behind."""
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with (self.cache / "lock").open("w") as lock:
+        """Keep other processes out of the cache folder, and clear what one that was killed left behind.
+
+        Raises UnusableError where that folder cannot be written.
+        """
+        ready_folder(self.cache)
+        with explained(self.cache):
+            lock = (self.cache / "lock").open("w")
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -94,6 +105,11 @@ class Workshop:
         result = self.result(name, key)
         if result.is_dir():
             return result
+        with explained(self.cache):
+            self._make(name, result, script, variables)
+        return result
+
+    def _make(self, name: str, result: Path, script: Path, variables: Mapping[str, str]) -> None:
         for folder in ("work", "done", "logs"):
             (self.cache / folder).mkdir(exist_ok=True)
         started = time.monotonic()
@@ -104,7 +120,6 @@ class Workshop:
         out.rename(result)
         shutil.rmtree(work, ignore_errors=True)
         self.say(f"bootstrap: {name} done in {time.monotonic() - started:.0f} s")
-        return result
 
     def run_all(self, steps: Sequence[Step], keys: Mapping[str, str], variables: Mapping[str, str], jobs: int) -> None:
         """Run every step whose result is needed, `jobs` at a time, each as soon as what it needs stands.
@@ -173,6 +188,7 @@ class Workshop:
             finally:
                 self._running.discard(process)
         if status != 0:
+            refuse_if_full(self.cache, _NEXT_TO_NOTHING_BYTES)
             raise UnusableError(
                 "bootstrap-step-failed",
                 f"the bootstrap images' step {name} failed (exit status {status})",

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mirror.adapters import host
 from mirror.core.errors import UnusableError
 
 _BUSY_TIMEOUT_S = 30.0
@@ -180,6 +181,17 @@ def _explain(error: Exception, file: Path) -> UnusableError:
             hint=f"Move it away and run again: mv {old} {old}.damaged; rm -f {old}-wal {old}-shm\n"
             "Only the history is lost: wheels are in the index, logs stay where they are.",
         )
+    # SQLite tells little: "disk I/O error" and "unable to open database file" are a full disk, too, or one open file
+    # too many. What the host says at that place, tried anew, is better.
+    try:
+        with host.explained(file):
+            if isinstance(error, OSError):
+                raise error
+            host.ready_folder(file.parent)
+    except UnusableError as refused:
+        return refused
+    except OSError:
+        pass
     return UnusableError(
         "journal-unwritable",
         f"The journal {file} or the logs beside it cannot be written.",

@@ -18,6 +18,7 @@ from mirror.adapters.sandbox.answers import Answers
 from mirror.adapters.sandbox.attached import STDERR, Attached
 from mirror.adapters.sandbox.log import CappedLog
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import out_of_files
 from mirror.core.text import visible
 from mirror.ports import End, Task
 
@@ -60,8 +61,8 @@ class Conversation:
     def hold(self) -> Sent:
         """Talk until there is a result, the container ends, or a limit is reached; kill what is left in there.
 
-        Raises UnusableError: `log-failed` where the log cannot be written, `sandbox-refused` where the engine will not
-        start the container.
+        Raises UnusableError: what CappedLog raises where the log cannot be written, `sandbox-refused` where the engine
+        will not start the container.
         """
         with ExitStack() as stack:
             log = stack.enter_context(_log(self._task))
@@ -174,7 +175,7 @@ class Conversation:
 
 def refusal(error: Exception) -> UnusableError:
     """What is to be raised when the engine will not create or start a sandbox."""
-    return UnusableError(
+    return out_of_files(error) or UnusableError(
         "sandbox-refused",
         "the Docker engine will not start a sandbox with the limits it must have",
         details=[str(error)],

@@ -18,6 +18,7 @@ from docker.errors import ImageNotFound, NotFound
 from mirror.adapters.sandbox.conversation import ENGINE_ERRORS, Conversation, Sent, refusal
 from mirror.adapters.sandbox.options import RUN_LABEL, Options, check_limits, container_options
 from mirror.core.errors import UnusableError
+from mirror.core.host_errors import out_of_files
 from mirror.ports import End, Ended, Task
 
 
@@ -49,7 +50,7 @@ class DockerSandbox:
         """Run `task` in a container of its own, which is gone when this returns.
 
         Raises UnusableError: `stopped`, `image-missing`, `image-volumes`, `limit-missing`, `sandbox-refused`,
-        `log-failed`.
+        `too-many-open-files`, and what CappedLog raises.
         """
         self._refuse_if_given_up()
         started = time.monotonic()
@@ -61,6 +62,8 @@ class DockerSandbox:
             exit_code, sent = self._how_it_ended(container, sent)
         except ENGINE_ERRORS as error:
             self._refuse_if_given_up()
+            if refused := out_of_files(error):
+                raise refused from error
             exit_code, sent = None, Sent(end=End.LOST, message=f"the engine or the container went away: {error}")
         finally:
             self._running.discard(container)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
 
 
@@ -14,7 +15,7 @@ class CappedLog:
     """Writes to `path` up to half of `limit_bytes`, then keeps the last half in memory until it is closed.
 
     Memory is bounded by twice that half, however small the pieces and however long the log. Every method raises
-    UnusableError (`log-failed`) where the file cannot be written.
+    UnusableError where the file cannot be written: as `host.explained` does, or `log-failed`.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
@@ -67,7 +68,8 @@ class CappedLog:
 @contextmanager
 def _disk(path: Path) -> Iterator[None]:
     try:
-        yield
+        with explained(path):
+            yield
     except OSError as error:
         raise UnusableError(
             "log-failed",
