@@ -12,20 +12,21 @@ from packaging.utils import NormalizedName
 from fakes.journal import FakeJournal
 from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_job, a_key, a_reused
 from fakes.wheels import checked_wheel
+from mirror.adapters.journal.lenient import LenientJournal
 from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.ports import Journal, KeptWheel
 
 NUMPY = NormalizedName("numpy")
 
 
-@pytest.fixture(params=["fake", "sqlite"])
+@pytest.fixture(params=["fake", "sqlite", "lenient"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     """An empty journal."""
     if request.param == "fake":
         yield FakeJournal(tmp_path)
         return
     with SqliteJournal(tmp_path) as real:
-        yield real
+        yield LenientJournal(real, pytest.fail, lambda: None) if request.param == "lenient" else real
 
 
 def test_log_path_is_an_empty_file(journal: Journal) -> None:

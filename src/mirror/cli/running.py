@@ -13,9 +13,11 @@ from mirror.builds import WindDown
 from mirror.cli import options
 from mirror.cli.interrupts import INTERRUPTED, first_is_gentle
 from mirror.cli.wiring import Ground, make_ground
-from mirror.core.errors import ExitStatus, MirrorError
+from mirror.core.errors import ExitStatus, MirrorError, UnusableError
+from mirror.core.host_errors import escaped
 from mirror.core.jsonform import report_json
 from mirror.core.model import Report, Requirements
+from mirror.jobs import sentence
 from mirror.pipeline import Pipeline
 
 
@@ -53,7 +55,10 @@ def run_for_each_target(
                 raise
             status = int(ExitStatus.OK if all(report.succeeded for report in reports) else ExitStatus.FAILED)
             status = INTERRUPTED if wind_down.asked else status
-            ground.journal.end_run(status)
+            try:
+                ground.journal.end_run(status)
+            except UnusableError as error:  # the outcomes stand, and are told below
+                console.note(f"the history lacks the end of this run: {sentence(error)}")
         if parameters["as_json"]:
             console.json({"version": 1, "targets": [report_json(report) for report in reports]})
             return status
@@ -86,4 +91,4 @@ def exit_status(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
-    return int(ExitStatus.FAILED)
+    return int(ExitStatus.UNUSABLE if escaped(error) else ExitStatus.FAILED)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import docker
 
+from mirror.adapters import host
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.patience import Recovery
@@ -16,6 +17,7 @@ from mirror.adapters.engine import connect, gateway_address
 from mirror.adapters.images.choice import ensure_images
 from mirror.adapters.images.model import ImagePair, ImageSettings
 from mirror.adapters.images.packages import PackagedBuilders
+from mirror.adapters.journal.lenient import LenientJournal
 from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.adapters.sandbox.docker import DockerSandbox
 from mirror.adapters.store import Store
@@ -49,6 +51,7 @@ class Ground:
     def pipeline(self, images: ImagePair, *, retry: bool = False, wind_down: WindDown | None = None) -> Pipeline:
         """The pipeline for the target of these images."""
         store = Store(self.settings.data / "store")
+        journal = LenientJournal(self.journal, self.console.note, lambda: host.refuse_if_full(self.settings.data))
         workshop = Workshop(
             base_image=images.base,
             builder_image=images.builder,
@@ -57,7 +60,7 @@ class Ground:
         )
 
         def resolver(view: View) -> UvResolver:
-            return UvResolver(self.sandbox, workshop, lambda: window_for(view, images.target, store), self.journal)
+            return UvResolver(self.sandbox, workshop, lambda: window_for(view, images.target, store), journal)
 
         return Pipeline(
             sandbox=self.sandbox,
@@ -69,7 +72,7 @@ class Ground:
                 settings=image_settings(self.settings, images.target.python),
                 say=self.console.step,
             ),
-            journal=self.journal,
+            journal=journal,
             claims=self.index.claims(),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
@@ -84,6 +87,9 @@ class Ground:
 
 def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
     """Make whatever this machine still lacks: engine, images, index. Raises UnusableError."""
+    host.ensure_open_files(settings.jobs)
+    host.ready_folder(settings.data)
+    host.refuse_if_full(settings.data)
     client = connect(console.step, ask)
     sandbox = DockerSandbox(client, runtime=settings.runtime, accept_missing_limits=settings.accept_missing_limits)
     images = tuple(
@@ -92,6 +98,8 @@ def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
     index, address = open_index(settings, console, client)
     journal = SqliteJournal(settings.data)
     sandbox.sweep()
+    host.sweep_parts(settings.data / "store")
+    host.sweep_parts(settings.data / "kept")
     return Ground(
         settings=settings,
         console=console,
