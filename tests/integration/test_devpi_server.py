@@ -247,6 +247,19 @@ def snapshot() -> set[bytes]:
     return seen
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_temporary_files_lie_in_its_own_folder(server: EmbeddedServer, tmp_path: Path) -> None:
+    """Uploads wait there, and not in a /tmp that may be small; what killed processes left half-written is gone."""
+    folder = tmp_path / "index"
+    left = [folder / ".state.json-abc", folder / ".secret-abc", folder / "tmp" / "upload"]
+    (folder / "tmp").mkdir(exist_ok=True)
+    for path in left:
+        path.touch()
+    info = server.ensure_running(quiet)
+    assert f"TMPDIR={folder / 'tmp'}" in Path(f"/proc/{info.pid}/environ").read_text().split("\0")
+    assert [] == [path for path in left if path.exists()]
+
+
 def test_strangers_cannot_change_it(server: EmbeddedServer) -> None:
     """Nobody creates users, and nobody logs in as root with devpi's empty default."""
     base = server.ensure_running(quiet).url.removesuffix("/mirror/alpine")

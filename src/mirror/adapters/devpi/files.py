@@ -6,6 +6,7 @@
     mirror-password  of the user who publishes
     state.json       what runs, and where
     devpi.log
+    tmp/             its TMPDIR
 
 The folder is 0700 and every secret 0600: each is made at the first start, and reaches a process by a file only.
 """
@@ -22,14 +23,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from mirror.adapters.host import explained, ready_folder, sync_tree
 from mirror.core.errors import UnusableError
 
 _INIT = "from devpi_server.init import init; raise SystemExit(init())"
 _LARGEST_LOG = 10_000_000
+_WRITTEN = ("secret", "root-password", "mirror-password", "state.json", "devpi-server.yml", "devpi-init.yml")
+"""What `_write_private` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +78,33 @@ class DevpiFiles:
         return self.folder / "devpi-server.yml"
 
     @property
+    def temporary(self) -> Path:
+        """Where uploads lie until they are whole. /tmp is often small, and then nothing large could be published."""
+        return self.folder / "tmp"
+
+    @property
     def log(self) -> Path:
         return self.folder / "devpi.log"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder: of several processes that start or stop the server, one does it at a time."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        with (self.folder / "lock").open("w") as lock:
+        """Hold the folder: of several processes that start or stop the server, one does it at a time.
+
+        That needs no writing where the lock is there: a server on a full or read-only disk can be stopped.
+        """
+        with explained(self.folder):
+            lock = os.open(self.folder / "lock", os.O_RDONLY | os.O_CREAT, 0o600)
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
+
+    def ready(self) -> None:
+        """Make the folder where there is none. Raises UnusableError where it cannot be written."""
+        ready_folder(self.folder)
+        with explained(self.folder):
+            self.folder.chmod(0o700)
 
     def read_state(self) -> State | None:
         """What was started last, by whatever version of us; None where nothing was, or nobody can tell."""
@@ -92,26 +112,45 @@ class DevpiFiles:
             found = json.loads((self.folder / "state.json").read_bytes())
             known = {field.name: found[field.name] for field in fields(State) if field.name in found}
             return State(**known | {"addresses": tuple(known.get("addresses", ()))})
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
 
     def write_state(self, state: State) -> None:
         """Remember what was started."""
-        _write_private(self.folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
+        with explained(self.folder):
+            _write_private(self.folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
 
     def prepare(self, environment: Mapping[str, str]) -> None:
-        """Make what a first start needs; mend what a killed server left. The folder must be locked."""
-        for path in (self.secret, self.root_password, self.owner_password):
-            if not path.is_file():
-                _write_private(path, secrets.token_hex(32))
-        # An empty configuration: devpi would otherwise take one from the machine's or the user's folders.
-        _write_private(self.configuration, "devpi-server:\n")
-        if not self.server.is_dir():
-            self._initialise(environment)
-        _roll_back_hot_journal(self.server / ".sqlite")
-        if self.log.is_file() and self.log.stat().st_size > _LARGEST_LOG:
-            self.log.replace(self.log.with_suffix(".log.1"))
-        self.log.touch(mode=0o600)
+        """Make what a first start needs; mend what a killed server left. The folder must be locked.
+
+        Raises UnusableError: `index-init`, `index-database`, or as `host.explained` does.
+        """
+        with explained(self.folder):
+            self._sweep()
+            self._empty_temporary()
+            for path in (self.secret, self.root_password, self.owner_password):
+                if not path.is_file():
+                    _write_private(path, secrets.token_hex(32))
+            # An empty configuration: devpi would otherwise take one from the machine's or the user's folders.
+            _write_private(self.configuration, "devpi-server:\n")
+            if not self.server.is_dir():
+                self._initialise(environment)
+            _roll_back_hot_journal(self.server / ".sqlite")
+            if self.log.is_file() and self.log.stat().st_size > _LARGEST_LOG:
+                self.log.replace(self.log.with_suffix(".log.1"))
+            self.log.touch(mode=0o600)
+
+    def _empty_temporary(self) -> None:
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(mode=0o700)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes of ours left half-written: none is at work now.
+
+        devpi's own `-tmp` files stay: at its start it takes some of them for uploads that it has acknowledged.
+        """
+        for path in (path for name in _WRITTEN for path in self.folder.glob(f".{name}-*")):
+            path.unlink(missing_ok=True)
 
     def last_log_lines(self) -> tuple[str, ...]:
         """The end of the server's log."""
@@ -149,6 +188,9 @@ class DevpiFiles:
                 hint="is the disk full, or the folder not writable?",
                 details=tuple((done.stdout + done.stderr).splitlines()[-10:]),
             )
+        # devpi leaves that to chance: after a crash in the next seconds its version file was seen empty, and it then
+        # refuses to start for ever.
+        sync_tree(self.folder / "server.new")
         (self.folder / "server.new").rename(self.server)
 
 
@@ -171,8 +213,13 @@ def _roll_back_hot_journal(database: Path) -> None:
 def _write_private(path: Path, text: str) -> None:
     """Write whole or not at all, readable by the owner only from the first moment (mkstemp makes it 0600)."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise

@@ -20,6 +20,7 @@ from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
+from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
 
 _START_S = 60.0
@@ -94,10 +95,11 @@ class EmbeddedServer:
         """Find the server or start it; `say` hears what is done. It goes on running after this process.
 
         Raises UnusableError: `index-start`, `index-init`, `index-database`, `index-layout`, `index-address`,
-        `bad-ca-bundle`.
+        `bad-ca-bundle`, or as `host.explained` does.
         """
         state = self._files.read_state()
         if state is None or not self._serves(state):
+            self._files.ready()
             with self._files.locked():
                 state = self._start_once(say)
         return self._info(state)
@@ -124,6 +126,7 @@ class EmbeddedServer:
         Raises UnusableError (`index-running`) where it runs in the background already.
         """
         with _interruptible():
+            self._files.ready()
             with self._files.locked():
                 running = self._files.read_state()
                 if running is not None and _is_alive(running):
@@ -157,7 +160,8 @@ class EmbeddedServer:
         if port != self._port:
             say(f"port {self._port} is taken by somebody else: the index uses {port}")
         say(f"starting the index on port {port}")
-        pid = processes.spawn(self._command(port), environment=environment, log=self._files.log)
+        with explained(self._files.log):
+            pid = processes.spawn(self._command(port), environment=environment, log=self._files.log)
         try:
             state = State(
                 pid=pid,
@@ -193,6 +197,7 @@ class EmbeddedServer:
         for name, value in self._proxy.items():
             environment[name] = environment[name.upper()] = value
         environment["PYTHONUNBUFFERED"] = "1"
+        environment["TMPDIR"] = str(self._files.temporary)
         return environment
 
     @property
