@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -55,9 +55,9 @@ class Machine:
         return cls(
             processors=os.cpu_count() or 1,
             memory_bytes=memory_bytes,
-            config=platformdirs.user_config_path("mirror"),
-            data=platformdirs.user_data_path("mirror"),
-            cache=platformdirs.user_cache_path("mirror"),
+            config=_place(platformdirs.user_config_path),
+            data=_place(platformdirs.user_data_path),
+            cache=_place(platformdirs.user_cache_path),
         )
 
 
@@ -147,6 +147,11 @@ def load(
         sources.append((name, table))
     values |= read_environment(environment, folder, problems)
     values |= read_flags(flags, folder, problems)
+    problems += [
+        TableProblem(where=key, code="no-home", what="there is no home folder for it", hint="set HOME, or this one")
+        for key in ("data", "cache")
+        if values[key] == getattr(here, key) and not values[key].is_absolute()
+    ]
     recipes, recipe_problems = recipe_files.read(sources)
     if problems := [*problems, *recipe_problems]:
         raise SettingsError(problems)
@@ -160,6 +165,14 @@ def load(
         recipe_sources=tuple(sources),
         recipes=recipes,
     )
+
+
+def _place(where: Callable[[str], Path]) -> Path:
+    """Where the platform wants our files; below a folder that is not there, for a user without a home."""
+    try:
+        return where("mirror")
+    except RuntimeError:  # other versions of platformdirs answer just so
+        return Path("~/mirror")
 
 
 def _machine_values(machine: Machine, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -383,6 +383,18 @@ def test_the_shipped_file_shows_every_setting() -> None:
     assert set() == {*_KEYS, *_LIMITS, *_PROXY} - shown
 
 
+def test_without_a_home_the_folders_must_be_named(machine: Machine, project: Path, tmp_path: Path) -> None:
+    """Else a folder called ~ would be made wherever we happen to stand."""
+    homeless = replace(machine, data=Path("~/.local/share/mirror"), cache=Path("~/.cache/mirror"))
+    hint = "set HOME, or this one"
+    assert [
+        f"data no-home: there is no home folder for it → {hint}",
+        f"cache no-home: there is no home folder for it → {hint}",
+    ] == problems(homeless, project)
+    named = decide(homeless, project, environment={"MIRROR_DATA": str(tmp_path), "MIRROR_CACHE": "c"})
+    assert (tmp_path, project / "c") == (named.data, named.cache)
+
+
 def test_this_machine() -> None:
     """What the platform says is plausible."""
     machine = Machine.this()

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -27,6 +28,7 @@ from mirror.cli.up import up
 from mirror.cli.verify import verify
 from mirror.console import Console
 from mirror.core.errors import BadInputError, ExitStatus, MirrorError
+from mirror.core.host_errors import escaped
 from mirror.core.jsonform import error_json
 
 
@@ -70,20 +72,33 @@ def main() -> NoReturn:
         click.echo("interrupted; the next run goes on from here", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that the interpreter's last flush is silent
+        _drop_stdout()
         code = ExitStatus.OK
-    except Exception:
-        code = _show(_defect())
+    except Exception as error:
+        code = _show(escaped(error) or _defect())
     sys.exit(code)
 
 
 def _show(error: MirrorError) -> int:
     """Tell an error on stderr, and to a script that asked for JSON, as JSON on stdout."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk below stdout, say, which may be what the error is about
+        _drop_stdout()
     console = Console.for_process(os.environ)
     console.error(error)
     if "--json" in sys.argv[1:]:
-        console.json(error_json(error))
+        try:
+            console.json(error_json(error))
+        except OSError:
+            _drop_stdout()
     return int(error.status)
+
+
+def _drop_stdout() -> None:
+    """Let nothing take what stdout does not, so that the interpreter's last flush is silent."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -100,6 +115,6 @@ def _defect() -> MirrorError:
         report = folder / f"defect-{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
         report.write_text(text)
         error.hint = f"please report it, with {report}"
-    except OSError:
+    except (OSError, RuntimeError):  # the latter: nobody's home
         error.details = tuple(text.splitlines())
     return error
