@@ -97,17 +97,6 @@ def test_tells_what_the_host_lacks(tmp_path: Path, number: int, code: str) -> No
     assert caught.value.hint
 
 
-def test_a_full_disk_is_told_with_its_folder(tmp_path: Path) -> None:
-    """Exact text."""
-    with pytest.raises(UnusableError) as caught, explained(tmp_path):
-        raise OSError(errno.ENOSPC, "No space left on device", "x")
-    assert (
-        f"the disk of {tmp_path} is full",
-        f"make room on the disk of {tmp_path}, then run it again",
-        ("OSError: [Errno 28] No space left on device: 'x'",),
-    ) == (caught.value.what, caught.value.hint, caught.value.details)
-
-
 def test_other_errors_pass(tmp_path: Path) -> None:
     """An error that is no fault of the host's stays what it is."""
     with pytest.raises(IsADirectoryError), explained(tmp_path):
