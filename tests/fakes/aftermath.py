@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from mirror.adapters.sandbox.options import RUN_LABEL
 _BUILT = re.compile(r"^(\S+) \S+: built in ")
 _STAGE = "mirror/alpine"
 _PATIENCE_S = 60.0
+_SAME_PROCESS_S = 60.0
+"""A process that begins so long after another one's end may have its number: on a busy machine it takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,13 @@ class Witness:
     def __init__(self, mirror: Mirror, engine: docker.DockerClient) -> None:
         self._mirror = mirror
         self._engine = engine
-        self._pids: set[int] = set()
+        self._ended: dict[int, float] = {}
         self._reported: set[str] = set()
         self._seen: dict[str, Published] = {}
 
     def saw(self, run: Run) -> None:
         """Remember a run that is over, and what it reported as built."""
-        self._pids.add(run.pid)
+        self._ended[run.pid] = time.time()
         self._reported |= {found[1] for line in run.lines if (found := _BUILT.match(line.text))}
 
     def look(self, projects: Iterable[str]) -> Findings:
@@ -167,7 +172,8 @@ class Witness:
         ):
             yield f"{name} of run {run} has no outcome"
         for run, name, outcome, reason in self._journal(
-            "SELECT run, name, outcome, reason FROM attempts WHERE outcome NOT IN ('started', 'interrupted', 'built')"
+            "SELECT run, name, outcome, reason FROM attempts JOIN runs ON runs.id = run"
+            " WHERE outcome NOT IN ('started', 'interrupted', 'built') AND NOT (code = 'interrupted' AND status = 130)"
         ):
             yield f"{name} of run {run} is {outcome}, though nothing is wrong with it: {reason}"
         for run, name, count in self._journal(
@@ -186,7 +192,8 @@ class Witness:
         found = self._engine.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True)
         for container in found:
             pid = int(container.labels[RUN_LABEL].split(":")[1])
-            if pid in self._pids:
+            created = datetime.fromisoformat(container.attrs["Created"][:19]).replace(tzinfo=UTC).timestamp()
+            if created < self._ended.get(pid, -math.inf) + _SAME_PROCESS_S:
                 yield container.name, pid
 
 

@@ -169,13 +169,15 @@ class Run:
         return result
 
     def _read_lines(self, stream: IO[str]) -> None:
-        for text in stream:
-            with self._more:
-                self._lines.append(Line(self.elapsed_s, text.rstrip("\n")))
-                self._more.notify_all()
+        with stream:
+            for text in stream:
+                with self._more:
+                    self._lines.append(Line(self.elapsed_s, text.rstrip("\n")))
+                    self._more.notify_all()
 
     def _read_out(self, stream: IO[str]) -> None:
-        self._out.extend(stream)
+        with stream:
+            self._out.extend(stream)
 
 
 def free_port() -> int:

@@ -1,0 +1,129 @@
+"""Two `mirror build`s at once, on one machine and on two that share an index: each job is built once."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from fakes.aftermath import Findings, Witness
+from fakes.command import Run
+from fakes.small_graph import Site, a_site, graph
+from mirror.adapters.devpi.claims import EXPIRES_S
+from mirror.adapters.devpi.http import DevpiClient, Login
+
+pytestmark = pytest.mark.docker
+
+ELSEWHERE = (
+    sys.executable,
+    "-c",
+    "import socket; socket.gethostname = lambda: 'elsewhere'; from mirror.cli import main; main()",
+)
+"""`mirror` on a machine of another name, whose processes nobody here can know."""
+WAITS = ": wait for another run that builds it$"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    with a_site(folder) as site:
+        yield site
+
+
+@pytest.fixture
+def witness(site: Site, engine: docker.DockerClient) -> Witness:
+    return Witness(site.mirror, engine)
+
+
+def elsewhere(site: Site, folder: Path) -> Site:
+    """Another machine, with data of its own, that publishes to this one's index as whoever may change it."""
+    site.mirror("up")
+    root = (site.mirror.data / "devpi" / "root-password").read_text()
+    client = DevpiClient(site.mirror.server, Login("root", lambda: root))
+    assert 200 == client.send("PATCH", f"{site.mirror.server}/mirror/alpine", json=["acl_upload+=root"]).status
+    return site.beside(
+        folder,
+        program=ELSEWHERE,
+        MIRROR_DATA=str(folder / "data"),
+        MIRROR_INDEX_URL=f"{site.mirror.server}/mirror/alpine",
+        MIRROR_USER="root",
+        MIRROR_PASSWORD=root,
+    )
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_each_job_is_built_once(site: Site, witness: Witness, tmp_path: Path, machines: int) -> None:
+    """By one of the two, while the other waits and reuses; on one machine they start the index between them."""
+    folder = tmp_path / "second"
+    other = site.beside(folder) if machines == 1 else elsewhere(site, folder)
+    requirements = site.offer()
+    for one in (site, other):
+        one.slow(3, "clay", "glass")  # so that they meet
+    runs = [one.mirror.start("build", requirements, "--json") for one in (site, other)]
+    outcomes = [outcome for run in runs for outcome in succeeded(run)]
+    assert_built_once(witness, runs)
+    assert any(WAITS[2:-1] in run.text for run in runs), "they did not meet"
+    # Each has every job that it came upon: built by itself or reused, and the same wheel as the other.
+    assert {"built", "reused"} == {outcome["outcome"] for outcome in outcomes}
+    assert Counter(dict.fromkeys(graph(), 1)) == Counter(o["name"] for o in outcomes if o["outcome"] == "built")
+    assert 6 == len({(o["name"], o["wheel"]["sha256"]) for o in outcomes})
+
+
+def test_the_claim_of_a_run_that_was_killed_here_is_over_at_once(site: Site, witness: Witness, tmp_path: Path) -> None:
+    """The other knows that its process is gone, and compiles what it had begun."""
+    here = site.beside(tmp_path / "second")
+    waited_s = survive(site, here, witness)
+    assert waited_s < EXPIRES_S / 2
+    assert Findings() == witness.look_for_containers()
+
+
+def test_the_claim_of_a_run_that_was_killed_elsewhere_expires(site: Site, witness: Witness, tmp_path: Path) -> None:
+    """Nobody can tell that it is dead but by its silence."""
+    there = elsewhere(site, tmp_path / "second")
+    waited_s = survive(there, site, witness)
+    assert EXPIRES_S / 2 < waited_s < EXPIRES_S + 30
+    there.slow(0)
+    assert 0 == there.mirror("build", site.offer()).returncode  # its next run sweeps what it left on the engine
+    assert Findings() == witness.look_for_containers()
+
+
+def survive(dying: Site, living: Site, witness: Witness) -> float:
+    """Kill one run while another waits for it; seconds until that one compiles what it waited for."""
+    requirements = living.offer()
+    dying.slow(120, "clay")
+    killed = dying.mirror.start("build", requirements)
+    killed.wait_for("^clay 1.0: compile$")
+    run = living.mirror.start("build", requirements, "--json")
+    run.wait_for("^clay 1.0" + WAITS)
+    assert killed.kill()
+    started = time.monotonic()
+    run.wait_for("^clay 1.0: compile$")
+    waited_s = time.monotonic() - started
+    witness.saw(killed)
+    succeeded(run)
+    next_one = living.mirror.start("build", requirements)  # which tells, and sweeps, what the dead one left
+    assert 0 == next_one.wait(), next_one.text
+    assert_built_once(witness, [run, next_one])
+    return waited_s
+
+
+def succeeded(run: Run) -> list[dict[str, object]]:
+    """The outcomes of a run that must have gone well."""
+    assert 0 == run.wait(), run.text
+    outcomes: list[dict[str, object]] = run.json()["targets"][0]["outcomes"]
+    return outcomes
+
+
+def assert_built_once(witness: Witness, runs: list[Run]) -> None:
+    """One upload and one file for each project, no claim left, and a journal in order."""
+    for run in runs:
+        witness.saw(run)
+    assert Findings() == witness.look(graph())
+    assert () == witness.unfinished(graph())
+    assert () == witness.claims()
