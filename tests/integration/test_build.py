@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from fakes.command import Mirror, free_port
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KINDS = EXAMPLES / "kinds.txt"
 
 pytestmark = pytest.mark.docker
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """The `mirror` beside this Python, over a data folder of its own."""
-
-    folder: Path
-    port: int
-
-    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("mirror")), *(str(argument) for argument in arguments)],
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            cwd=self.folder,
-            env={**os.environ, "MIRROR_DATA": str(self.folder / "data"), "MIRROR_PORT": str(self.port)},
-        )
-
-    def json(self, *arguments: str | Path) -> dict[str, Any]:
-        """The result of a command that must succeed."""
-        done = self(*arguments, "--json")
-        assert 0 == done.returncode, done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,25 @@ def test_the_claim_of_a_run_that_was_killed_elsewhere_expires(site: Site, witnes
     assert Findings() == witness.look_for_containers()
 
 
+def test_a_run_that_waits_for_another_one_stops_when_told(site: Site, witness: Witness, tmp_path: Path) -> None:
+    """The other one is not disturbed: it has the job, and builds it."""
+    other = site.beside(tmp_path / "second")
+    requirements = site.offer()
+    site.slow(8, "clay")
+    runs = [site.mirror.start("build", requirements)]
+    runs[0].wait_for("^clay 1.0: compile$")
+    runs.append(other.mirror.start("build", requirements))
+    runs[1].wait_for("^clay 1.0" + WAITS)
+    runs[1].interrupt()
+    runs[1].wait_for("press Ctrl-C again to stop now")
+    runs[1].interrupt()
+    started = time.monotonic()
+    assert 130 == runs[1].wait(60), runs[1].text
+    assert time.monotonic() - started < 15
+    assert 0 == runs[0].wait(), runs[0].text
+    assert_built_once(witness, runs)
+
+
 def survive(dying: Site, living: Site, witness: Witness) -> float:
     """Kill one run while another waits for it; seconds until that one compiles what it waited for."""
     requirements = living.offer()
