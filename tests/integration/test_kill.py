@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.docker
 
 KILLS = 8
 SEED = 4
+TRIES = 5
 ENOUGH_S = 240
 """Well over what so many kills take: a machine that is so slow does fewer of them."""
 
@@ -37,6 +40,29 @@ def test_killed_at_any_point_the_next_run_goes_on(engine: docker.DockerClient, t
     assert Findings() == figures.findings, str(figures.findings)
     assert not figures.broken, figures
     assert figures.kills > 0
+
+
+def test_killed_while_it_starts_the_index_no_server_is_left(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """A server that was started a moment before is found by the next run, or ended; and `mirror down` stops it."""
+    with a_site(tmp_path) as site:
+        witness = Witness(site.mirror, engine)
+        site.mirror("up")
+        seen = []
+        try:
+            for _ in range(TRIES):
+                site.mirror("down")
+                run = site.mirror.start("up")
+                while not witness.servers() and run.elapsed_s < ENOUGH_S:
+                    pass  # it is told of nowhere yet for some milliseconds
+                run.kill()
+                assert 0 == site.mirror("up").returncode
+                seen.append(len(witness.servers()))
+            site.mirror("down")
+            seen.append(len(witness.servers()))
+        finally:
+            for pid in witness.servers():
+                os.kill(pid, signal.SIGKILL)
+    assert [*([1] * TRIES), 0] == seen
 
 
 @dataclass(frozen=True)
