@@ -66,6 +66,7 @@ class Pipeline:
         """Plan, compile what is missing, publish it, prove it. Raises MirrorError only before the first build."""
         started = time.monotonic()
         plan = self.plan(requirements)
+        self.claims.sweep()
         if plan.jobs:
             self.reporter.step(f"compiling {len(plan.jobs)} of {len(plan.lock.packages)} packages")
         steps = JobSteps(

@@ -201,6 +201,10 @@ class Index(Protocol):
 class Claims(Protocol):
     """Who compiles what, between all runs that publish to one index."""
 
+    def sweep(self) -> None:
+        """Remove the claims of runs that are certainly dead. Raises nothing: such a claim keeps nobody waiting."""
+        ...
+
     def hold(self, key: str, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
         """Have the only right to compile what `key` stands for, while the context lasts.
 

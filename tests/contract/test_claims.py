@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +159,25 @@ def test_a_claim_that_beats_does_not_expire(devpi: Devpi, key: str) -> None:
     run.stop()
     waiting.join(timeout=30)
     assert ["stopped"] == [error.code for error in errors]
+
+
+def test_the_claims_of_the_dead_are_swept(devpi: Devpi, key: str) -> None:
+    """Of those that died on this machine; whoever lives elsewhere may still be at it."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    elsewhere = key[::-1]
+    devpi.leave_claim(key, f"{socket.gethostname()}:{ended.pid}:{processes.identity(1)}:x")
+    devpi.leave_claim(elsewhere, "elsewhere:1:x:y")
+    living, other = key[1:] + "a", devpi.claims()
+    with other.hold(living, quiet):
+        devpi.claims().sweep()
+        assert [1, 1, 0] == [len(devpi.claim_indexes(k)) for k in (living, elsewhere, key)]
+
+
+def test_a_run_that_is_given_up_lets_go(devpi: Devpi, tmp_path: Path, key: str) -> None:
+    """Though it may ask the index nothing more: nobody must wait until it expires."""
+    index = devpi.open(tmp_path)
+    with index.claims().hold(key, quiet):
+        assert [f"claim-{key}-1"] == devpi.claim_indexes(key)
+        index.stop()
+    assert [] == devpi.claim_indexes(key)

@@ -283,6 +283,16 @@ def test_what_a_killed_run_had_begun_is_interrupted(tmp_path: Path) -> None:
         assert [True, False, True] == [run.killed for run in following.last_runs()]
 
 
+def test_what_a_run_did_not_end_is_interrupted(journal: SqliteJournal) -> None:
+    """After Ctrl-C: what was running, and what was not begun, which is no failure of its own."""
+    journal.start_run("build a.txt")
+    journal.begin(a_job("numpy", "1.23.5"), "key", journal.log_path("numpy 1.23.5"))
+    journal.record(replace(a_failed("psutil", "7.0.0"), code="interrupted"), TARGET)
+    journal.end_run(130)
+    assert ["interrupted", "interrupted"] == [attempt.outcome for attempt in journal.last_attempts()]
+    assert [0] == [run.failed for run in journal.last_runs()]
+
+
 def test_a_job_that_is_begun_again_is_one_attempt(journal: SqliteJournal) -> None:
     """Its backend asked for more build requirements, which made another cache key."""
     journal.start_run("build a.txt")

@@ -42,14 +42,25 @@ class Claim:
 class DevpiClaims:
     """Implements ports.Claims for one run. May be used from several threads.
 
-    `client` may create and delete indexes of `user`.
+    `client` may create and delete indexes of `user`. Claims are let go of through `farewell`, which asks the same
+    server: it must outlast the client when the run is given up, and not keep the user waiting.
     """
 
-    def __init__(self, client: DevpiClient, user: str, *, expires_s: float = EXPIRES_S) -> None:
+    def __init__(
+        self, client: DevpiClient, user: str, *, farewell: DevpiClient | None = None, expires_s: float = EXPIRES_S
+    ) -> None:
         self._client = client
+        self._farewell = farewell or client
         self._user = user
         self._expires_s = expires_s
         self._stopped = threading.Event()
+
+    def sweep(self) -> None:
+        """As ports.Claims.sweep."""
+        with suppress(MirrorError):
+            for key, claim in self._read_all():
+                if _is_of_the_dead(claim):
+                    self._delete(key, claim.number)
 
     @contextmanager
     def hold(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
@@ -96,12 +107,15 @@ class DevpiClaims:
             self._stopped.wait(LOOKS_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - so that two do not keep step
 
     def _read(self, key: str) -> list[Claim]:
+        return [claim for claimed, claim in self._read_all() if claimed == key]
+
+    def _read_all(self) -> list[tuple[str, Claim]]:
         answer = self._client.get(f"{self._client.root}/{self._user}")
         indexes = (answer.result() or {}).get("indexes")
         if answer.status != 200 or not isinstance(indexes, dict):
             raise self._refused("may not read the claims", answer.status)
         found = ((_NAME.fullmatch(name), config) for name, config in indexes.items())
-        return [_claim(int(match[2]), config) for match, config in found if match and match[1] == key]
+        return [(match[1], _claim(int(match[2]), config)) for match, config in found if match]
 
     def _create(self, key: str, number: int, owner: str) -> None:
         settings = {"type": "stage", "bases": [], "volatile": True, "acl_upload": [], "custom_data": _data(owner, 0)}
@@ -120,12 +134,12 @@ class DevpiClaims:
     def _delete(self, key: str, number: int) -> None:
         """Let go of a claim; one that stays for want of an index expires."""
         with suppress(MirrorError):
-            self._client.patiently(lambda: self._send("DELETE", key, number, None))
+            self._farewell.patiently(lambda: self._send("DELETE", key, number, None, self._farewell))
 
-    def _send(self, method: str, key: str, number: int, body: object) -> int:
+    def _send(self, method: str, key: str, number: int, body: object, client: DevpiClient | None = None) -> int:
         """Raises PassingError."""
         url = f"{self._client.root}/{self._user}/claim-{key}-{number}"
-        return self._client.send(method, url, json=body).status
+        return (client or self._client).send(method, url, json=body).status
 
     def _refused(self, what: str, status: int) -> UnusableError:
         return UnusableError(
@@ -148,9 +162,13 @@ class _Watch:
         alive = []
         for claim in claims:
             first_seen = self._seen.setdefault((claim.number, claim.owner, claim.beat), now)
-            if not is_dead(claim.owner.rpartition(":")[0]) and now - first_seen < self._expires_s:
+            if not _is_of_the_dead(claim) and now - first_seen < self._expires_s:
                 alive.append(claim)
         return alive
+
+
+def _is_of_the_dead(claim: Claim) -> bool:
+    return is_dead(claim.owner.rpartition(":")[0])
 
 
 def _data(owner: str, beat: int) -> str:

@@ -170,6 +170,10 @@ class DevpiClient:
         self.waiter.stop()
         self._connections.cut()
 
+    def again(self, waiter: Waiter) -> DevpiClient:
+        """The same server and login once more, with a patience of its own; `stop` does not reach it."""
+        return DevpiClient(self.root, self._login, ca_bundle=self._ca_bundle, waiter=waiter)
+
     def check_is_devpi(self) -> None:
         """Raise UnusableError (`index-unreachable`, `index-not-devpi`) where no devpi-server answers."""
         answer = self.get(f"{self.root}/+api")

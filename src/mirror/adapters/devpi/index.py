@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.claims import DevpiClaims
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
-from mirror.adapters.devpi.patience import AT_FIRST, RECOVERY, PassingError, Recovery, Waiter
+from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
@@ -77,7 +77,8 @@ class DevpiIndex:
 
     def claims(self, **options: float) -> DevpiClaims:
         """The claims of one more run that publishes here; `options` as DevpiClaims has them."""
-        return DevpiClaims(self._administration, self._stage.partition("/")[0], **options)
+        farewell = self._administration.again(Waiter(AT_LAST))
+        return DevpiClaims(self._administration, self._stage.partition("/")[0], farewell=farewell, **options)
 
     def ensure_index(self) -> None:
         """See that there is a stage that we may publish to. Changes nothing.

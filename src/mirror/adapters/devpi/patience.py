@@ -30,6 +30,10 @@ AT_FIRST = Patience(total_s=4.0, answer_s=30.0)
 """For who has never answered: a mistyped address should be told soon."""
 
 
+AT_LAST = Patience(total_s=2.0, answer_s=3.0)
+"""For what is tidied up while somebody waits for us to end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     """What is done about failures that may pass.

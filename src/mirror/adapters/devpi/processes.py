@@ -8,9 +8,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_SHELL = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+"""Becomes its arguments after a line on its standard input, and nothing where that ends without one."""
+_GIVE_UP_S = 10.0
 
 
 def identity(pid: int) -> str | None:
@@ -35,26 +39,58 @@ def identity(pid: int) -> str | None:
     return None if not state or state.startswith("Z") else started.strip()
 
 
-def spawn(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> int:
-    """Start a process in a session of its own, its output appended to `log`; its pid.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A process that waits to become what was asked for, and ends if we do before it was let go.
+
+    So what is to outlive us can be written down before it runs: nothing ever runs that nobody can find again.
+    """
+
+    pid: int
+    known_as: str
+    _pipe: int
+
+    def let_go(self) -> None:
+        """Let it become what it is to be. Pid and identity stay."""
+        with suppress(BrokenPipeError):  # it is gone, and whoever waits for it will see that
+            os.write(self._pipe, b"\n")
+        os.close(self._pipe)
+
+    def give_up(self) -> None:
+        """End it, before or after `let_go`."""
+        with suppress(OSError):  # it has been closed
+            os.close(self._pipe)
+        stop(self.pid, self.known_as, grace_s=_GIVE_UP_S)
+
+
+def hold(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Held:
+    """Start a process in a session of its own, its output appended to `log`, and hold it until `let_go`.
 
     It gets the default signal handlers back: started from a script's background job, we ourselves ignore SIGINT, and
     what we start would inherit that and could not be asked to stop.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    return os.posix_spawn(
-        command[0],
-        list(command),
-        dict(environment),
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=[signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE],
-    )
+    theirs, ours = os.pipe()  # not inherited by whatever else is started meanwhile (PEP 446)
+    try:
+        pid = os.posix_spawn(
+            _SHELL[0],
+            [*_SHELL, *command],
+            dict(environment),
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE],
+        )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return Held(pid=pid, known_as=identity(pid) or "", _pipe=ours)
 
 
 def is_running(pid: int, known_as: str) -> bool:

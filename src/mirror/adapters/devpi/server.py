@@ -161,21 +161,22 @@ class EmbeddedServer:
             say(f"port {self._port} is taken by somebody else: the index uses {port}")
         say(f"starting the index on port {port}")
         with explained(self._files.log):
-            pid = processes.spawn(self._command(port), environment=environment, log=self._files.log)
+            held = processes.hold(self._command(port), environment=environment, log=self._files.log)
         try:
             state = State(
-                pid=pid,
-                known_as=processes.identity(pid) or "",
+                pid=held.pid,
+                known_as=held.known_as,
                 port=port,
                 wanted_port=self._port,
                 addresses=self._addresses,
                 outside=self._outside,
             )
-            self._files.write_state(state)
+            self._files.write_state(state)  # before it runs: the next one of us must find it, if we are killed now
+            held.let_go()
             self._wait_until_healthy(state)
             self._lay_out(port)
         except BaseException:
-            processes.stop(pid, processes.identity(pid) or "", grace_s=_STOP_S)
+            held.give_up()
             raise
         return state
 

@@ -44,7 +44,8 @@ class Run:
 class Attempt:
     """How one job ended, once. `code` and `reason` are "" where it was built; of a blocked job `reason` is the cause.
 
-    `outcome` is "built", "failed" or "blocked"; "started" while it goes on, "interrupted" where its run was killed.
+    `outcome` is "built", "failed" or "blocked"; "started" while it goes on, "interrupted" where its run ended
+    before it did.
     """
 
     recorded: datetime
@@ -116,7 +117,8 @@ class SqliteJournal:
         self._database.change_many("DELETE FROM logs WHERE path = ?", [(str(path),) for path in dropped])
 
     def end_run(self, status: int) -> None:
-        """Remember that the run has ended with this exit status."""
+        """Remember that the run has ended with this exit status; what it had begun and not ended is "interrupted"."""
+        self._database.change_many(_END_ATTEMPTS, [(self._run,)])
         self._database.change(
             "UPDATE runs SET ended = ?, status = ?, reused = ? WHERE id = ?",
             (self._stamp(), status, self._reused, self._run),
@@ -236,9 +238,7 @@ class SqliteJournal:
     def _end_attempts_of_the_dead(self) -> None:
         runs = self._database.query("SELECT id, owner FROM runs WHERE ended IS NULL AND owner != ''", (), tuple)
         dead = [(run,) for run, owner in runs if self._is_dead(owner)]
-        self._database.change_many(
-            "UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'started' AND run = ?", dead
-        )
+        self._database.change_many(_END_ATTEMPTS, dead)
 
     def _drop_old_wheels(self, today: datetime) -> None:
         oldest = (today - KEEP_WHEELS_FOR).isoformat(timespec="microseconds")
@@ -270,6 +270,7 @@ class SqliteJournal:
         return self._now().isoformat(timespec="microseconds")
 
 
+_END_ATTEMPTS = "UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'started' AND run = ?"
 _CHANGE_ATTEMPT = """
 UPDATE attempts SET recorded = ?, outcome = ?, code = ?, reason = ?, hint = ?, seconds = ?, size_bytes = ?, log = ?,
     cache_key = ?
@@ -291,7 +292,8 @@ def _columns(outcome: Built | Failed | Blocked) -> tuple[object, ...]:
             return ("built", "", "", "", outcome.seconds, outcome.size_bytes, outcome.log, outcome.cache_key)
         case Failed():
             why = (outcome.code, outcome.reason, outcome.hint)
-            return ("failed", *why, outcome.seconds, 0, outcome.log, outcome.cache_key)
+            how = "interrupted" if outcome.code == "interrupted" else "failed"
+            return (how, *why, outcome.seconds, 0, outcome.log, outcome.cache_key)
         case Blocked():
             return ("blocked", "", f"{outcome.cause} failed", "", 0.0, 0, "", "")
         case _:  # pragma: no cover
