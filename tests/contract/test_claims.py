@@ -14,6 +14,7 @@ import pytest
 from fakes.claims import ClaimBook, FakeClaims
 from fakes.devpi import Devpi
 from mirror.adapters.devpi import processes
+from mirror.adapters.devpi.claims import SWEPT_AFTER_S
 from mirror.core.errors import UnusableError
 from mirror.ports import Claims
 
@@ -162,16 +163,17 @@ def test_a_claim_that_beats_does_not_expire(devpi: Devpi, key: str) -> None:
 
 
 def test_the_claims_of_the_dead_are_swept(devpi: Devpi, key: str) -> None:
-    """Of those that died on this machine; whoever lives elsewhere may still be at it."""
+    """Of those that died on this machine at once, of others after a while; whoever lives elsewhere may be at it."""
     with subprocess.Popen(["true"]) as ended:
         pass
-    elsewhere = key[::-1]
-    devpi.leave_claim(key, f"{socket.gethostname()}:{ended.pid}:{processes.identity(1)}:x")
-    devpi.leave_claim(elsewhere, "elsewhere:1:x:y")
-    living, other = key[1:] + "a", devpi.claims()
-    with other.hold(living, quiet):
+    dead, elsewhere, long_ago, living = (key[1:] + letter for letter in "abcd")
+    devpi.leave_claim(dead, f"{socket.gethostname()}:{ended.pid}:{processes.identity(1)}:x")
+    devpi.leave_claim(elsewhere, "elsewhere:1:x:y", age_s=SWEPT_AFTER_S / 2)
+    devpi.leave_claim(long_ago, "elsewhere:1:x:y", age_s=SWEPT_AFTER_S * 2)
+    with devpi.claims().hold(living, quiet):
         devpi.claims().sweep()
-        assert [1, 1, 0] == [len(devpi.claim_indexes(k)) for k in (living, elsewhere, key)]
+        left = {key: len(devpi.claim_indexes(key)) for key in (dead, elsewhere, long_ago, living)}
+    assert {dead: 0, elsewhere: 1, long_ago: 0, living: 1} == left
 
 
 def test_a_run_that_is_given_up_lets_go(devpi: Devpi, tmp_path: Path, key: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,9 @@ class Devpi:
         indexes = (self._root().get(f"{self._root().root}/mirror").result() or {})["indexes"]
         return sorted(name for name in indexes if name.startswith(f"claim-{key}-"))
 
-    def leave_claim(self, key: str, owner: str) -> None:
-        """Leave a claim as a run leaves it that was killed: its count stands still."""
-        settings = {"type": "stage", "bases": [], "volatile": True, "custom_data": self._data(owner, 0)}
+    def leave_claim(self, key: str, owner: str, *, age_s: float = 0.0) -> None:
+        """Leave a claim as a run leaves it that was killed `age_s` ago: its count stands still."""
+        settings = {"type": "stage", "bases": [], "volatile": True, "custom_data": self._data(owner, 0, age_s)}
         assert 200 == self._root().send("PUT", self._claim(key), json=settings).status
 
     def beat_claim(self, key: str, owner: str, beat: int) -> None:
@@ -54,5 +55,5 @@ class Devpi:
         return f"{self._root().root}/mirror/claim-{key}-1"
 
     @staticmethod
-    def _data(owner: str, beat: int) -> str:
-        return json.dumps({"beat": beat, "owner": owner})
+    def _data(owner: str, beat: int, age_s: float = 0.0) -> str:
+        return json.dumps({"beat": beat, "owner": owner, "renewed": time.time() - age_s})

@@ -3,7 +3,8 @@
 devpi has no locks, but it creates an index once: of several who ask for the same name one gets 200, the others 409. So
 a claim is an empty index `USER/claim-KEY-N` beside the one that is published to. Its `custom_data` says whose it is,
 and a count that goes up while its owner lives. Whoever waits and sees that count stand still for EXPIRES_S, by its own
-clock, takes the claim over as `claim-KEY-N+1`; an owner on the same machine is known to be dead at once.
+clock, takes the claim over as `claim-KEY-N+1`; an owner on the same machine is known to be dead at once. A claim that
+nobody waits for is swept when it has not been renewed for SWEPT_AFTER_S, by the index's clock, which all share.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from mirror.core.errors import MirrorError, UnusableError
 BEATS_EVERY_S = 15.0
 EXPIRES_S = 60.0
 """Several beats: an owner that misses one is not dead."""
+SWEPT_AFTER_S = 600.0
+"""Far longer: nobody is kept waiting by it, and the index's clock may be set."""
 LOOKS_EVERY_S = 1.0
 _NAME = re.compile(r"claim-([0-9a-f]{40})-(\d{1,9})")
 
@@ -37,6 +40,8 @@ class Claim:
     number: int
     owner: str
     beat: int
+    renewed: float
+    """By the index's clock (POSIX seconds)."""
 
 
 class DevpiClaims:
@@ -54,12 +59,14 @@ class DevpiClaims:
         self._user = user
         self._expires_s = expires_s
         self._stopped = threading.Event()
+        self._now_there = 0.0
+        """What the index's clock said last."""
 
     def sweep(self) -> None:
         """As ports.Claims.sweep."""
         with suppress(MirrorError):
             for key, claim in self._read_all():
-                if _is_of_the_dead(claim):
+                if _is_of_the_dead(claim) or self._now_there - claim.renewed > SWEPT_AFTER_S:
                     self._delete(key, claim.number)
 
     @contextmanager
@@ -111,6 +118,7 @@ class DevpiClaims:
 
     def _read_all(self) -> list[tuple[str, Claim]]:
         answer = self._client.get(f"{self._client.root}/{self._user}")
+        self._now_there = answer.at
         indexes = (answer.result() or {}).get("indexes")
         if answer.status != 200 or not isinstance(indexes, dict):
             raise self._refused("may not read the claims", answer.status)
@@ -118,7 +126,13 @@ class DevpiClaims:
         return [(match[1], _claim(int(match[2]), config)) for match, config in found if match]
 
     def _create(self, key: str, number: int, owner: str) -> None:
-        settings = {"type": "stage", "bases": [], "volatile": True, "acl_upload": [], "custom_data": _data(owner, 0)}
+        settings = {
+            "type": "stage",
+            "bases": [],
+            "volatile": True,
+            "acl_upload": [],
+            "custom_data": _data(owner, 0, self._now_there),
+        }
         status = self._client.patiently(lambda: self._send("PUT", key, number, settings))
         if status not in (200, 201, 409):
             raise self._refused("may not create an index", status)
@@ -129,7 +143,7 @@ class DevpiClaims:
             beat += 1
             # What goes wrong here goes wrong at the next beat or at publishing too: there it is told.
             with suppress(MirrorError, PassingError):
-                self._send("PATCH", key, number, [f"custom_data={_data(owner, beat)}"])
+                self._send("PATCH", key, number, [f"custom_data={_data(owner, beat, self._now_there)}"])
 
     def _delete(self, key: str, number: int) -> None:
         """Let go of a claim; one that stays for want of an index expires."""
@@ -139,7 +153,9 @@ class DevpiClaims:
     def _send(self, method: str, key: str, number: int, body: object, client: DevpiClient | None = None) -> int:
         """Raises PassingError."""
         url = f"{self._client.root}/{self._user}/claim-{key}-{number}"
-        return (client or self._client).send(method, url, json=body).status
+        answer = (client or self._client).send(method, url, json=body)
+        self._now_there = answer.at
+        return answer.status
 
     def _refused(self, what: str, status: int) -> UnusableError:
         return UnusableError(
@@ -171,13 +187,13 @@ def _is_of_the_dead(claim: Claim) -> bool:
     return is_dead(claim.owner.rpartition(":")[0])
 
 
-def _data(owner: str, beat: int) -> str:
-    return json.dumps({"beat": beat, "owner": owner})
+def _data(owner: str, beat: int, renewed: float) -> str:
+    return json.dumps({"beat": beat, "owner": owner, "renewed": renewed})
 
 
 def _claim(number: int, config: Mapping[str, object]) -> Claim:
     try:
         data = json.loads(str(config.get("custom_data")))
-        return Claim(number=number, owner=str(data["owner"]), beat=int(data["beat"]))
+        return Claim(number=number, owner=str(data["owner"]), beat=int(data["beat"]), renewed=float(data["renewed"]))
     except (ValueError, TypeError, KeyError):
-        return Claim(number=number, owner="", beat=0)  # nobody's of ours: it expires
+        return Claim(number=number, owner="", beat=0, renewed=0.0)  # nobody's of ours: it expires

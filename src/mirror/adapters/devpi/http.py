@@ -45,6 +45,8 @@ class Answer:
 
     status: int
     content: bytes
+    at: float = 0.0
+    """When it was given, by the server's own clock (POSIX seconds); 0 where the server does not say."""
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -193,7 +195,7 @@ class DevpiClient:
         headers = {"Accept": "application/json"}
         with self._may_pass(url):
             response = self._request(method, url, auth=auth, headers=headers, **arguments)
-            answer = Answer(response.status_code, response.content)
+            answer = Answer(response.status_code, response.content, read_date(response.headers))
         if answer.status in PASSING:
             raise self._passing(url, answer, response.headers)
         return answer
@@ -315,6 +317,14 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def read_date(headers: Mapping[str, str]) -> float:
+    """The answer's `Date` (RFC 9110, 6.6.1) in POSIX seconds; 0 where there is none."""
+    try:
+        return parsedate_to_datetime(headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
+
+
 def read_answer(response: requests.Response, url: str) -> Answer:
     """Read the body whole. Raises requests.RequestException, UnusableError (`index-bad-page`)."""
     content = bytearray()
@@ -322,4 +332,4 @@ def read_answer(response: requests.Response, url: str) -> Answer:
         content += chunk
         if len(content) > _LARGEST_ANSWER:
             raise UnusableError("index-bad-page", f"{url} is larger than any page", hint="check the index's address")
-    return Answer(response.status_code, bytes(content))
+    return Answer(response.status_code, bytes(content), read_date(response.headers))
