@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from mirror import attempts
 from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
@@ -35,28 +36,6 @@ from mirror.neighbours import Neighbours
 from mirror.ports import Builders, Claims, End, Ended, Index, Journal, Resolver, Sandbox
 from mirror.tasks import BuildEnvironment, Workshop, compile_task
 
-_ENDS = {
-    End.CRASHED: (
-        "build-crashed",
-        "the sandbox ended without a result",
-        "a build that kills every process it sees does this",
-    ),
-    End.WALL_CLOCK: ("timed-out", "it ran into its wall clock", "give the project a longer `timeout` in a recipe"),
-    End.SILENCE: (
-        "silent",
-        "it said nothing for too long",
-        "raise `silence` in the settings, if the project is just slow",
-    ),
-    End.OUT_OF_MEMORY: ("out-of-memory", "it ran out of memory", "raise `memory` in the settings, or lower `jobs`"),
-    End.OUTPUT_TOO_LARGE: ("output-too-large", "its wheel is too large", "raise `output` in the settings"),
-    End.PROTOCOL: (
-        "wire-broken",
-        "it sent what the agent never sends",
-        "do not trust this sdist: read it before you try again",
-    ),
-    End.LOST: ("engine-lost", "the Docker engine or the container went away", "look at the engine, then run it again"),
-}
-"""How a sandbox ended, if not with a result: code, reason, hint."""
 _LONGEST_MESSAGE = 1000
 _DETAILS = 3
 _LONGEST_REQUIREMENT, _MOST_REQUIREMENTS = 2000, 500
@@ -221,10 +200,14 @@ class JobSteps:
     def _compile(
         self, prepared: Prepared, wheels: Sequence[IndexFile], key: str, on_stage: Callable[[str], None]
     ) -> Built | Failed | NeedsMore:
-        log = self.journal.log_path(str(prepared.job))
-        clocked = Clocked(time.monotonic(), log=str(log))
+        clocked = Clocked(time.monotonic(), log=self._new_log(prepared.job))
         try:
-            ended = self._run(prepared, wheels, key, log, on_stage)
+            ended = self._run(prepared, wheels, key, clocked.log, on_stage, self.workshop.processes)
+            if ended.end is End.OUT_OF_MEMORY and self.workshop.processes > 1:
+                # Compilers side by side each want theirs: one at a time may do with what there is.
+                on_stage("again, one process at a time: it ran out of memory")
+                clocked = replace(clocked, log=self._new_log(prepared.job))
+                ended = self._run(prepared, wheels, key, clocked.log, on_stage, 1)
             made = self._take(prepared, ended, key, clocked, on_stage)
             if not isinstance(made, CheckedWheel):
                 return made
@@ -233,13 +216,17 @@ class JobSteps:
         except MirrorError as error:
             return clocked.failed(prepared.job, error.code, sentence(error), error.hint)
 
+    def _new_log(self, job: Job) -> str:
+        return str(self.journal.log_path(str(job)))
+
     def _run(
         self,
         prepared: Prepared,
         wheels: Sequence[IndexFile],
         key: str,
-        log: Path,
+        log: str,
         on_stage: Callable[[str], None],
+        processes: int,
     ) -> Ended:
         job = prepared.job
         on_stage("fetch build requirements")
@@ -248,13 +235,11 @@ class JobSteps:
             requires=prepared.requires,
             wheels={wheel.filename: self.index.fetch(wheel) for wheel in wheels},
         )
-        workshop = replace(self.workshop, builder_image=self.builders.builder_with(job.recipe.system_packages))
-        task = compile_task(workshop, job, environment, prepared.source.path, log)
-        self.journal.begin(job, key, log)
-        ended = self.sandbox.run(task, on_stage)
-        if ended.end is End.LOST:  # nobody's fault in there, and often over at once
-            ended = self.sandbox.run(task, on_stage)
-        return ended
+        image = self.builders.builder_with(job.recipe.system_packages)
+        workshop = replace(self.workshop, builder_image=image, processes=processes)
+        task = compile_task(workshop, job, environment, prepared.source.path, Path(log))
+        self.journal.begin(job, key, Path(log))
+        return attempts.run(self.sandbox, task, on_stage)
 
     def _take(
         self, prepared: Prepared, ended: Ended, key: str, clocked: Clocked, on_stage: Callable[[str], None]
@@ -262,15 +247,11 @@ class JobSteps:
         """What came out of the sandbox: a wheel that the gate has passed, or why there is none."""
         job = prepared.job
         if ended.end is End.LOST:
-            return clocked.failed(job, *_said(ended))
+            return clocked.failed(job, *attempts.explain(ended))
         if ended.end is not End.FINISHED:
-            return clocked.failed(job, *_said(ended), cache_key=key)
+            return clocked.failed(job, *attempts.explain(ended), cache_key=key)
         if not ended.value.get("ok"):
-            message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
-            why = diagnose(_end_of(Path(clocked.log)))
-            hint = "; ".join(filter(None, (why.hint, f"read its log: mirror log {job.key.name}")))
-            reason = ": ".join(filter(None, (message, why.reason)))
-            return clocked.failed(job, "build-failed", reason, hint, cache_key=key)
+            return clocked.failed(job, *self._why(job, ended, Path(clocked.log)), cache_key=key)
         try:
             if needs := _read_needs(ended.value.get("needs")):
                 return NeedsMore(job=job, requires=needs, log=clocked.log)
@@ -278,6 +259,18 @@ class JobSteps:
             return self._judge(prepared, str(ended.value.get("wheel", "")), ended.outputs.get("0", b""))
         except MirrorError as error:
             return clocked.failed(job, error.code, sentence(error), error.hint, cache_key=key)
+
+    def _why(self, job: Job, ended: Ended, log: Path) -> tuple[str, str, str]:
+        """Code, reason and hint of a build that failed."""
+        text = _end_of(log)
+        message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
+        code, reason, hint = attempts.limit_that_was_hit(ended.value.get("pressure"), self.workshop.limits, text) or (
+            "build-failed",
+            diagnose(text).reason,
+            diagnose(text).hint,
+        )
+        hints = (hint, f"read its log: mirror log {job.key.name}")
+        return code, ": ".join(filter(None, (message, reason))), "; ".join(filter(None, hints))
 
     def _publish(
         self, job: Job, wheel: CheckedWheel, key: str, clocked: Clocked, on_stage: Callable[[str], None]
@@ -317,12 +310,6 @@ class JobSteps:
                 hint="where a finding is right for this project, a recipe may allow it with `oddities`",
             )
         return judgement.wheel
-
-
-def _said(ended: Ended) -> tuple[str, str, str]:
-    """Code, reason and hint of an end that is no result."""
-    code, reason, hint = _ENDS[ended.end]
-    return code, ": ".join(filter(None, (reason, ended.message))), hint
 
 
 def _end_of(log: Path) -> str:

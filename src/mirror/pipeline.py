@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
-from mirror import clean_room
+from mirror import attempts, clean_room
 from mirror.builds import Builds, WindDown
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
@@ -176,9 +176,7 @@ class Pipeline:
         window = self.verify_window()
         log = self.journal.log_path("verify")
         task = verify_task(self.workshop, requirements, self._import_names(answers), window, log)
-        ended = self.sandbox.run(task, lambda stage: self.reporter.stage("clean room", stage))
-        if ended.end is End.LOST:  # as in a compile: often over at once
-            ended = self.sandbox.run(task, lambda stage: self.reporter.stage("clean room", stage))
+        ended = attempts.run(self.sandbox, task, lambda stage: self.reporter.stage("clean room", stage))
         if ended.end is End.LOST:
             raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
         ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel))

@@ -15,6 +15,8 @@ from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
 from mirror.core.model import CheckedWheel, IndexFile, Job, Outcome, Target
 
+BYTES_PER_INODE = 4096
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -24,6 +26,7 @@ class Limits:
     scratch_bytes: int
     """Size of the only place it can write to."""
     processes: int
+    """And threads."""
     open_files: int
     wall_clock_s: int
     silence_s: int
@@ -31,6 +34,11 @@ class Limits:
     log_bytes: int
     """Head and tail of the log are kept, so much of them together."""
     output_bytes: int
+
+    @property
+    def scratch_inodes(self) -> int:
+        """How many files fit into the scratch folder: one for each page, so that none costs more than it counts."""
+        return self.scratch_bytes // BYTES_PER_INODE
 
     def with_wall_clock(self, wall_clock_s: int) -> Limits:
         """The same limits with another wall clock."""

@@ -88,6 +88,7 @@ class Result:
     reason: str
     log: str
     published: tuple[str, ...]
+    hint: str = ""
     message: str = ""
     """What the sandbox said of its failure, as it said it."""
 
@@ -187,16 +188,17 @@ def run_attack(
         return Result(outcome=error.code, reason=error.what, log="", published=())
     match outcome:
         case Built():
-            name, reason = "built", ""
+            name, reason, hint = "built", "", ""
         case NeedsMore():
-            name, reason = "needs more", ""
+            name, reason, hint = "needs more", "", ""
         case Failed():
-            name, reason = outcome.code, outcome.reason
+            name, reason, hint = outcome.code, outcome.reason, outcome.hint
         case Reused():
             raise AssertionError("nothing ran: the index has this wheel")
     return Result(
         outcome=name,
         reason=reason,
+        hint=hint,
         log="".join(path.read_text(errors="replace") for _, path in journal.labelled),
         published=tuple(wheel.filename for wheel in index.published),
         message=sandbox.said,

@@ -14,6 +14,7 @@ from fakes.claims import ClaimBook, FakeClaims
 from fakes.house import House, a_wheel, an_sdist, broken, compiled, native, needs, timeless
 from fakes.outcomes import TARGET, a_key
 from fakes.sandbox import Answer
+from fakes.sdists import LIMITS
 from fakes.wheels import checked_wheel
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.model import Built, Failed, IndexFile, Job, Recipe, Reuse, Reused
@@ -154,10 +155,37 @@ def test_a_sandbox_that_was_lost_is_tried_once_more(house: House) -> None:
     assert ["compile demo 1.0"] * 2 == house.ran
 
 
-def test_any_other_end_is_final(house: House) -> None:
-    """What ran out of memory would do so again."""
-    run(house, Answer(end=End.OUT_OF_MEMORY), compiled("demo", "1.0"))
+@pytest.mark.parametrize("end", [end for end, *_ in ENDS if end not in (End.LOST, End.OUT_OF_MEMORY)])
+def test_any_other_end_is_final(house: House, end: End) -> None:
+    """It would come to the same again."""
+    run(house, Answer(end=end), compiled("demo", "1.0"))
     assert ["compile demo 1.0"] == house.ran
+
+
+def test_out_of_memory_is_tried_once_more_with_one_process(house: House) -> None:
+    """Compilers side by side may have been too much; what each attempt said stays in a log of its own."""
+    done = run(house, Answer(end=End.OUT_OF_MEMORY), compiled("demo", "1.0"))
+    assert isinstance(done, Built)
+    assert [2, 1] == [task.arguments["processes"] for task in house.sandbox.tasks]
+    logs = [str(path) for label, path in house.journal.labelled if label == "demo 1.0"]
+    assert (2, logs[-1]) == (len(logs), done.log)
+    assert logs == [str(task.log) for task in house.sandbox.tasks]
+    assert 2 == len(house.journal.begun)
+
+
+def test_out_of_memory_twice_is_a_failure(house: House) -> None:
+    """That is remembered; with one process from the start, there is nothing else to try."""
+    run(house, Answer(end=End.OUT_OF_MEMORY))
+    assert ["compile demo 1.0"] * 2 == house.ran
+
+
+def test_a_limit_that_was_hit_is_named(house: House) -> None:
+    """In place of what the log says of it."""
+    pressure = {"free_bytes": 1 << 20, "free_inodes": 1000, "refused_processes": 3}
+    done = run(house, Answer(value={"ok": False, "message": "it failed", "pressure": pressure}))
+    reason = f"it failed: it wanted more than the {LIMITS.processes} processes and threads it may have"
+    hint = "raise `processes` in the settings; read its log: mirror log demo"
+    assert failed(house, "too-many-processes", reason, hint) == done
 
 
 def test_a_failed_build_says_why_in_one_line(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mirror import attempts
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.lock import Pin, read_pins
 from mirror.core.text import visible
@@ -36,9 +37,7 @@ class UvResolver:
         task = resolve_task(
             self._workshop, requirements, constraints, pre_releases=pre_releases, window=window, log=log
         )
-        ended = self._sandbox.run(task, lambda _: None)
-        if ended.end is End.LOST:  # nobody's fault in there, and often over at once
-            ended = self._sandbox.run(task, lambda _: None)
+        ended = attempts.run(self._sandbox, task, lambda _: None)
         if window.failures:  # the client in the sandbox saw a bare 502, and may have taken it for "no such project"
             raise window.failures[0]
         if ended.end is End.LOST:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .place import TOOLS, Place, TaskError
+from .pressure import Pressure
 
 
 def compile_sdist(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -23,21 +24,26 @@ def compile_sdist(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
     Arguments: sdist (a name under inputs), backend, backend_path, config_settings, requires (every requirement string
     that the wheelhouse answers), environment, processes (how many at once), platform (the tag to repair to).
     """
-    try:
-        place.wire.stage("unpack")
-        source = _unpack(place, place.inputs / arguments["sdist"])
-        place.wire.stage("build environment")
-        frontend = _Frontend(place, arguments, source, _build_environment(place, arguments))
-        missing = sorted(set(_wanted(frontend)) - set(arguments["requires"]))
-        if missing:
-            return {"ok": True, "needs": missing}
-        place.wire.stage("compile")
-        built = place.work / "built"
-        built.mkdir()
-        frontend.call("build_wheel", [str(built)], default=None)
-        wheel = _repair(place, _only_wheel(built), arguments["platform"])
-    except TaskError as error:
-        return {"ok": False, "message": str(error)}
+    with Pressure(place.scratch) as pressure:
+        try:
+            return _compile(place, arguments)
+        except TaskError as error:
+            return {"ok": False, "message": str(error), "pressure": pressure.seen()}
+
+
+def _compile(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
+    place.wire.stage("unpack")
+    source = _unpack(place, place.inputs / arguments["sdist"])
+    place.wire.stage("build environment")
+    frontend = _Frontend(place, arguments, source, _build_environment(place, arguments))
+    missing = sorted(set(_wanted(frontend)) - set(arguments["requires"]))
+    if missing:
+        return {"ok": True, "needs": missing}
+    place.wire.stage("compile")
+    built = place.work / "built"
+    built.mkdir()
+    frontend.call("build_wheel", [str(built)], default=None)
+    wheel = _repair(place, _only_wheel(built), arguments["platform"])
     place.wire.stage("send")
     place.wire.output(0, wheel)
     return {"ok": True, "wheel": wheel.name}

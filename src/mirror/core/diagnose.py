@@ -59,6 +59,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 
 
+def says_no_room(log: str) -> bool:
+    """Whether somebody in there found a disk full."""
+    return "No space left on device" in log
+
+
 def diagnose(log: str) -> Diagnosis:
     """The most telling line of a log. Pure; `log` is a stranger's text, so what comes back is safe to show."""
     for pattern, hint in _PATTERNS:

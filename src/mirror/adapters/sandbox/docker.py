@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import docker
-from docker.errors import ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
+from mirror.adapters.owner import is_dead, this_process
 from mirror.adapters.sandbox.conversation import ENGINE_ERRORS, Conversation, Sent, refusal
-from mirror.adapters.sandbox.options import RUN_LABEL, Options, check_limits, container_options
+from mirror.adapters.sandbox.options import RUN_LABEL, Options, check_limits, container_name, container_options
 from mirror.core.errors import UnusableError
 from mirror.core.host_errors import out_of_files
 from mirror.ports import End, Ended, Task
+
+RESTART_S = 30
+"""How long an engine may take to be there again."""
+WIRE_CLOSED = 71
+"""The agent's exit status when nobody is at the other end of the wire any more."""
 
 
 class DockerSandbox:
@@ -44,22 +49,25 @@ class DockerSandbox:
         self._images: dict[str, tuple[str, ...]] = {}
         self._running: set[Any] = set()
         self._given_up = threading.Event()
-        self._run = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self._id = uuid.uuid4().hex[:8]
+        self._attempts = count(1)
 
     def run(self, task: Task, on_stage: Callable[[str], None]) -> Ended:
         """Run `task` in a container of its own, which is gone when this returns.
 
+        Where it was lost, an engine that restarts is waited for, so that it may be run again.
         Raises UnusableError: `stopped`, `image-missing`, `image-volumes`, `limit-missing`, `sandbox-refused`,
         `too-many-open-files`, and what CappedLog raises.
         """
         self._refuse_if_given_up()
         started = time.monotonic()
+        sent: Sent | None = None
         container = self._create(task)
         self._running.add(container)
         try:
             sent = Conversation(container, task, on_stage, self._given_up).hold()
             self._refuse_if_given_up()
-            exit_code, sent = self._how_it_ended(container, sent)
+            exit_code, sent = self._how_it_ended(container, task, sent)
         except ENGINE_ERRORS as error:
             self._refuse_if_given_up()
             if refused := out_of_files(error):
@@ -67,6 +75,8 @@ class DockerSandbox:
             exit_code, sent = None, Sent(end=End.LOST, message=f"the engine or the container went away: {error}")
         finally:
             self._running.discard(container)
+            if sent is not None and sent.end is End.LOST:
+                self._wait_for_the_engine()
             with suppress(*ENGINE_ERRORS):
                 container.remove(force=True, v=True)
         return Ended(
@@ -89,12 +99,20 @@ class DockerSandbox:
         """Remove every sandbox whose tool is dead; how many there were."""
         swept = 0
         for container in self._client.containers.list(all=True, filters={"label": RUN_LABEL}, ignore_removed=True):
-            host, pid, _ = f"{container.labels[RUN_LABEL]}::".split(":", 2)
-            if host == socket.gethostname() and not _is_alive(pid):
+            if is_dead(container.labels[RUN_LABEL]):
                 with suppress(*ENGINE_ERRORS):
                     container.remove(force=True, v=True)
                     swept += 1
         return swept
+
+    def _wait_for_the_engine(self) -> None:
+        """Until it answers, patience is over, or the run is being given up."""
+        deadline = time.monotonic() + RESTART_S
+        while not self._given_up.is_set() and time.monotonic() < deadline:
+            with suppress(*ENGINE_ERRORS):
+                self._client.ping()
+                return
+            self._given_up.wait(0.5)
 
     def _refuse_if_given_up(self) -> None:
         if self._given_up.is_set():
@@ -102,17 +120,32 @@ class DockerSandbox:
 
     def _create(self, task: Task) -> Any:
         try:
+            return self._create_once(task)
+        except _NoEngineError:
+            self._wait_for_the_engine()
+            self._refuse_if_given_up()
+        try:
+            return self._create_once(task)
+        except _NoEngineError as error:
+            raise refusal(error.error) from error.error
+
+    def _create_once(self, task: Task) -> Any:
+        """Raises _NoEngineError where nothing answers, which an engine that restarts does for a while."""
+        try:
             if self._missing is None:
                 self._missing = check_limits(self._client.info(), self._accepted)
             variables = self._image_variables(task.image)
-            options = self._options(task, self._run, self._runtime, variables, self._missing)
-            return self._client.containers.create(**options)
+            options = self._options(task, this_process(), self._runtime, variables, self._missing)
+            name = container_name(task.label, f"{self._id}-{next(self._attempts)}")
+            return self._client.containers.create(name=name, **options)
         except ImageNotFound as error:
             raise UnusableError(
                 "image-missing", f"the image {task.image} is not on the engine", hint="run `mirror up` again"
             ) from error
-        except ENGINE_ERRORS as error:
+        except APIError as error:
             raise refusal(error) from error
+        except ENGINE_ERRORS as error:
+            raise _NoEngineError(error) from error
 
     def _image_variables(self, image: str) -> tuple[str, ...]:
         """The names of the environment variables that an image sets. Raises UnusableError (`image-volumes`)."""
@@ -128,7 +161,7 @@ class DockerSandbox:
             self._images[image] = tuple(entry.partition("=")[0] for entry in config.get("Env") or ())
         return self._images[image]
 
-    def _how_it_ended(self, container: Any, sent: Sent) -> tuple[int | None, Sent]:
+    def _how_it_ended(self, container: Any, task: Task, sent: Sent) -> tuple[int | None, Sent]:
         """Its exit code, and what the engine knows better than the wire. The container has ended."""
         try:
             container.reload()
@@ -137,7 +170,10 @@ class DockerSandbox:
         state = container.attrs["State"]
         failed = sent.end is not End.FINISHED or not sent.value.get("ok")
         if state.get("OOMKilled") and failed:
-            sent = Sent(end=End.OUT_OF_MEMORY, message="it, or a program it started, needed more memory than it may")
+            most = f"{task.limits.memory_bytes / 2**30:.2f} GiB"
+            sent = Sent(end=End.OUT_OF_MEMORY, message=f"it, or a program it started, needed more than {most}")
+        elif sent.end is End.CRASHED and state.get("ExitCode") == WIRE_CLOSED:
+            sent = Sent(end=End.LOST, message="the wire to the sandbox was cut")
         elif sent.end is End.CRASHED and self._was_killed(container, state):
             sent = Sent(end=End.LOST, message="somebody killed its container from outside")
         return state.get("ExitCode"), sent
@@ -153,16 +189,12 @@ class DockerSandbox:
         return any(True for _ in events)
 
 
+class _NoEngineError(Exception):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def _engine_time(text: str) -> int:
     """Whole seconds since the epoch of a time that the engine wrote: UTC, in nanoseconds."""
     return int(datetime.fromisoformat(text[:19]).replace(tzinfo=UTC).timestamp())
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib import resources
@@ -19,7 +20,8 @@ TASK_LABEL = "org.mirror.task"
 USER_ID = 10001
 SHARED_MEMORY_BYTES = 64 << 20
 """What /dev/shm holds, beside the scratch folder: Python's multiprocessing wants it. It counts as memory."""
-BYTES_PER_INODE = 4096
+_NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_LABEL = 100
 IMAGE_VARIABLES = frozenset({"PATH", "LANG", "PKG_CONFIG_PATH"})
 """What a sandbox inherits of its image's environment. A company's base image may hold its credentials in others."""
 
@@ -37,6 +39,11 @@ LIMITS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 """Name of a limit to whether the engine, by its own account (`docker info`), can enforce it."""
 
 
+def container_name(label: str, attempt: str) -> str:
+    """What `docker ps` shows of a sandbox: what it does, and which attempt at it (unique on the engine) it is."""
+    return f"mirror-{_NO_NAME.sub('-', label)[:_LONGEST_LABEL]}-{attempt}"
+
+
 def container_options(
     task: Task, run: str, runtime: str | None, image_variables: Iterable[str] = (), missing: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def container_options(
     """
     profile = [] if {"seccomp", "vsock"} & set(missing) else [f"seccomp={system_calls()}"]
     limits = task.limits
-    scratch = f"rw,exec,nosuid,nodev,size={limits.scratch_bytes},nr_inodes={limits.scratch_bytes // BYTES_PER_INODE}"
+    scratch = f"rw,exec,nosuid,nodev,size={limits.scratch_bytes},nr_inodes={limits.scratch_inodes}"
     return {
         "image": task.image,
         "command": ["python3", "-I", "-c", wire.BOOT],

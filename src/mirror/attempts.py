@@ -1,0 +1,84 @@
+"""Runs a sandbox's task, once more where that may help, and has the words for how a sandbox ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mirror.core.diagnose import says_no_room
+from mirror.ports import End, Ended, Limits, Sandbox, Task
+
+ENGINE_LOST = ("engine-lost", "the Docker engine or the container went away", "look at the engine, then run it again")
+
+_ENDS: Mapping[End, tuple[str, str, str]] = {
+    End.CRASHED: (
+        "build-crashed",
+        "the sandbox ended without a result",
+        "a build that kills every process it sees does this",
+    ),
+    End.WALL_CLOCK: ("timed-out", "it ran into its wall clock", "give the project a longer `timeout` in a recipe"),
+    End.SILENCE: (
+        "silent",
+        "it said nothing for too long",
+        "raise `silence` in the settings, if the project is just slow",
+    ),
+    End.OUT_OF_MEMORY: ("out-of-memory", "it ran out of memory", "raise `memory` in the settings, or lower `jobs`"),
+    End.OUTPUT_TOO_LARGE: ("output-too-large", "its wheel is too large", "raise `output` in the settings"),
+    End.PROTOCOL: (
+        "wire-broken",
+        "it sent what the agent never sends",
+        "do not trust this sdist: read it before you try again",
+    ),
+    End.LOST: ENGINE_LOST,
+}
+"""How a sandbox ended, if not with a result: code, reason, hint."""
+_LITTLE = 0.05
+"""Of the scratch folder: what found no room in it may have been larger than what was left."""
+
+
+def run(sandbox: Sandbox, task: Task, on_stage: Callable[[str], None]) -> Ended:
+    """Run the task; once more where the engine or the container went away: nobody's fault in there, and often over.
+
+    The sandbox has waited for an engine that restarts. Raises as `Sandbox.run` does.
+    """
+    ended = sandbox.run(task, on_stage)
+    return sandbox.run(task, on_stage) if ended.end is End.LOST else ended
+
+
+def explain(ended: Ended) -> tuple[str, str, str]:
+    """Code, reason and hint of an end that is no result."""
+    code, reason, hint = _ENDS[ended.end]
+    return code, ": ".join(filter(None, (reason, ended.message))), hint
+
+
+def limit_that_was_hit(pressure: object, limits: Limits, log: str) -> tuple[str, str, str] | None:
+    """Code, reason and hint where a build that failed had no room or no process left; None where neither is seen.
+
+    `pressure` is what the agent's `Pressure.seen` saw, or a stranger in its place: it only decides about words.
+    """
+    seen = pressure if isinstance(pressure, dict) else {}
+    enough = _LITTLE if says_no_room(log) else 0.0
+    if _number(seen, "refused_processes") > 0:
+        return (
+            "too-many-processes",
+            f"it wanted more than the {limits.processes} processes and threads it may have",
+            "raise `processes` in the settings",
+        )
+    if _number(seen, "free_inodes", 1 << 62) <= enough * limits.scratch_inodes:
+        return (
+            "scratch-full",
+            f"it wanted more than the {limits.scratch_inodes} files that fit into its scratch folder",
+            "raise `scratch` in the settings: each 4 KiB of it are room for one file more",
+        )
+    if _number(seen, "free_bytes", 1 << 62) <= enough * limits.scratch_bytes:
+        return (
+            "scratch-full",
+            f"it wanted more than the {limits.scratch_bytes / 2**30:.2f} GiB of its scratch folder",
+            "raise `scratch` in the settings; it lies in memory, so `memory` may have to be raised too",
+        )
+    return None
+
+
+def _number(seen: Mapping[str, Any], key: str, otherwise: int = 0) -> int:
+    value = seen.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise

@@ -1,0 +1,41 @@
+"""Which limit a failed build has hit, by what its sandbox saw and what its log says."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.sdists import LIMITS
+from mirror.attempts import limit_that_was_hit
+
+FULL = "cc1: error: No space left on device"
+ROOM = {"free_bytes": LIMITS.scratch_bytes, "free_inodes": LIMITS.scratch_inodes, "refused_processes": 0}
+
+
+@pytest.mark.parametrize(
+    ("pressure", "log", "expected"),
+    [
+        pytest.param(ROOM, "", None, id="none"),
+        pytest.param(ROOM | {"refused_processes": 1}, "", "too-many-processes", id="one process too many"),
+        pytest.param(ROOM | {"free_bytes": 0}, "", "scratch-full", id="no byte left"),
+        pytest.param(ROOM | {"free_inodes": 0}, "", "scratch-full", id="no file left"),
+        pytest.param(ROOM | {"free_bytes": 1 << 20}, "", None, id="little left, and nobody minds"),
+        pytest.param(ROOM | {"free_bytes": 1 << 20}, FULL, "scratch-full", id="little left, and somebody minds"),
+        pytest.param(ROOM, FULL, None, id="another disk is full"),
+        pytest.param({}, FULL, None, id="nothing seen"),
+        pytest.param(None, FULL, None, id="an older agent"),
+        pytest.param({"free_bytes": "0", "free_inodes": True, "refused_processes": [7]}, FULL, None, id="lies"),
+    ],
+)
+def test_which_limit(pressure: object, log: str, expected: str | None) -> None:
+    """Where neither is certain, the log's own words are what is told."""
+    found = limit_that_was_hit(pressure, LIMITS, log)
+    assert expected == (found[0] if found else None)
+
+
+def test_files_and_bytes_are_told_apart() -> None:
+    """Both are cured by the same setting, but who reads of files will not look for a large one."""
+    by_bytes, by_files = (limit_that_was_hit(ROOM | {name: 0}, LIMITS, FULL) for name in ("free_bytes", "free_inodes"))
+    assert by_bytes is not None
+    assert by_files is not None
+    assert "it wanted more than the 0.06 GiB of its scratch folder" == by_bytes[1]
+    assert "it wanted more than the 16384 files that fit into its scratch folder" == by_files[1]
