@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -225,6 +226,21 @@ def test_what_stands_is_found_without_doing_anything(
     assert standing == found
     assert {"GET"} == set(requests)
     assert len(requests) < 6
+
+
+def test_what_somebody_built_on_top_is_not_taken(
+    client: docker.DockerClient, settings: Settings, standing: ImagePair
+) -> None:
+    """It is newer and inherits every label, and may be anything, or gone in a moment."""
+    dockerfile = f"FROM {client.images.get(standing.builder).tags[0]}\nENV ON_TOP=yes\n"
+    image, _ = client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag="on-top:test", rm=True)
+    try:
+        assert image.labels == client.images.get(standing.builder).labels
+        assert (
+            standing == Bootstrap(client=client, settings=settings(Base.BOOTSTRAP), say=unheard, ask=refuse).standing()
+        )
+    finally:
+        client.images.remove("on-top:test")
 
 
 def test_automatic_prefers_what_stands(client: docker.DockerClient, settings: Settings, standing: ImagePair) -> None:

@@ -75,12 +75,16 @@ def build_image(client: docker.DockerClient, request: BuildRequest) -> str:
 
 
 def built_for(client: docker.DockerClient, kind: Base, request: str, base_name: str) -> ImagePair | None:
-    """The builder that was made for just this request, with the base it was made of, where both still stand."""
+    """The builder that was made for just this request, with the base it was made of, where both still stand.
+
+    Whatever somebody has built on top of it inherits its labels, and may be anything: ours has a name of ours.
+    """
     wanted = [f"{model.REQUEST}={request}", f"{model.KIND}={kind.value}", f"{model.ROLE}=builder"]
     for summary in client.api.images(filters={"label": wanted}):
         found = summary["Labels"]
         base = found[model.BASE]
-        if image_id(client, base):
+        is_ours = any(name.startswith(model.BUILDER_NAMES) for name in summary["RepoTags"] or ())
+        if is_ours and image_id(client, base):
             target = model.target_of(found)
             return ImagePair(base=base, builder=summary["Id"], kind=kind, base_name=base_name, target=target)
     return None

@@ -16,6 +16,8 @@ BASE = "org.mirror.base"
 PYTHON = "org.mirror.python"
 MUSL = "org.mirror.musl"
 ARCHITECTURE = "org.mirror.architecture"
+BUILDER_NAMES = "mirror/builder:"
+"""What the name of a builder image begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

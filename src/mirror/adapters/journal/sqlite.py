@@ -103,13 +103,13 @@ class SqliteJournal:
 
         What runs that were killed had begun is now "interrupted". Drops old logs, and kept wheels that nobody wants.
         """
+        self._end_attempts_of_the_dead()  # first: killed in between, this run leaves nothing half-done
         started = self._stamp()
         self._run = self._database.change(
             "INSERT INTO runs (command, started, owner) VALUES (?, ?, ?)", (command, started, this_process())
         )
         with self._lock:
             self._reused = 0
-        self._end_attempts_of_the_dead()
         today = self._now()
         self._drop_old_wheels(today)
         with self._database.explained():

@@ -21,7 +21,7 @@ from mirror.core.errors import UnusableError
 from mirror.core.host_errors import out_of_files
 from mirror.ports import End, Ended, Task
 
-RESTART_S = 30
+RESTART_S = 30.0
 """How long an engine may take to be there again."""
 WIRE_CLOSED = 71
 """The agent's exit status when nobody is at the other end of the wire any more."""
@@ -30,7 +30,8 @@ WIRE_CLOSED = 71
 class DockerSandbox:
     """Implements `Sandbox`. One instance serves a whole run, from several threads.
 
-    `accept_missing_limits` names the limits (of `sandbox_options.LIMITS`) that the user does without on this engine.
+    `accept_missing_limits` names the limits (of `sandbox_options.LIMITS`) that the user does without on this engine;
+    `restart_s` is how long an engine may take to be there again.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class DockerSandbox:
         runtime: str | None = None,
         accept_missing_limits: Collection[str] = (),
         options: Options = container_options,
+        restart_s: float = RESTART_S,
     ) -> None:
         self._client = client
         self._runtime = runtime
         self._accepted = frozenset(accept_missing_limits)
         self._options = options
+        self._restart_s = restart_s
         self._missing: tuple[str, ...] | None = None
         self._images: dict[str, tuple[str, ...]] = {}
         self._running: set[Any] = set()
@@ -57,7 +60,7 @@ class DockerSandbox:
 
         Where it was lost, an engine that restarts is waited for, so that it may be run again.
         Raises UnusableError: `stopped`, `image-missing`, `image-volumes`, `limit-missing`, `sandbox-refused`,
-        `too-many-open-files`, and what CappedLog raises.
+        `engine-lost`, `too-many-open-files`, and what CappedLog raises.
         """
         self._refuse_if_given_up()
         started = time.monotonic()
@@ -107,7 +110,7 @@ class DockerSandbox:
 
     def _wait_for_the_engine(self) -> None:
         """Until it answers, patience is over, or the run is being given up."""
-        deadline = time.monotonic() + RESTART_S
+        deadline = time.monotonic() + self._restart_s
         while not self._given_up.is_set() and time.monotonic() < deadline:
             with suppress(*ENGINE_ERRORS):
                 self._client.ping()
@@ -127,7 +130,12 @@ class DockerSandbox:
         try:
             return self._create_once(task)
         except _NoEngineError as error:
-            raise refusal(error.error) from error.error
+            raise out_of_files(error.error) or UnusableError(
+                "engine-lost",
+                "the Docker engine does not answer any more",
+                hint="look at the engine, then run it again",
+                details=(str(error.error),),
+            ) from error.error
 
     def _create_once(self, task: Task) -> Any:
         """Raises _NoEngineError where nothing answers, which an engine that restarts does for a while."""
