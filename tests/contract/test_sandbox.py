@@ -76,7 +76,8 @@ def test_a_task_comes_to_its_end(subject: Subject, what: str) -> None:
     ended, stages = subject.run(what)
     answer = ANSWERS[what]
     expected = (answer.end, answer.value, answer.outputs, answer.message, answer.stages)
-    assert expected == (ended.end, ended.value, ended.outputs, ended.message, stages)
+    value = {key: ended.value[key] for key in ended.value if key != "pressure"}  # how close it came to its limits
+    assert expected == (ended.end, value, ended.outputs, ended.message, stages)
 
 
 def test_a_log_is_written(subject: Subject) -> None:

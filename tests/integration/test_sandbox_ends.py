@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import docker
 import pytest
+from docker.errors import NotFound
 
 from fakes.sdists import LIMITS, backend_task, backend_that_leaves, instead_of_the_agent, program_task
+from mirror.adapters.devpi.processes import identity
+from mirror.adapters.owner import this_process
 from mirror.adapters.sandbox.docker import DockerSandbox
-from mirror.adapters.sandbox.options import TASK_LABEL
+from mirror.adapters.sandbox.options import RUN_LABEL, TASK_LABEL
 from mirror.core.errors import MirrorError
 from mirror.ports import End, Ended, Limits, Response
 
@@ -385,6 +391,44 @@ def test_the_next_run_sweeps_what_a_killed_tool_left(engine: docker.DockerClient
         tool.kill()
     wait_for(lambda: not engine.containers.list(filters=filters))
     wait_for(lambda: sandbox.sweep() == 0 and not engine.containers.list(all=True, filters=filters))
+
+
+def test_only_what_is_certainly_dead_is_swept(engine: docker.DockerClient, builder_image: str) -> None:
+    """Not what another machine's tool runs on this engine; but what a tool left whose number another process has."""
+    host, pid = socket.gethostname(), os.getpid()
+    owners = {
+        "living": this_process(),
+        "elsewhere": f"elsewhere:{pid}:{identity(pid)}",
+        "number taken by another": f"{host}:{pid}:{identity(1)}",
+    }
+    made = {
+        name: engine.containers.create(builder_image, ["true"], labels={RUN_LABEL: owner}, network_mode="none")
+        for name, owner in owners.items()
+    }
+    try:
+        DockerSandbox(engine).sweep()
+        left = {container.id for container in engine.containers.list(all=True, ignore_removed=True)}
+        assert ["living", "elsewhere"] == [name for name, container in made.items() if container.id in left]
+    finally:
+        for container in made.values():
+            with suppress(NotFound):
+                container.remove(force=True)
+
+
+def test_a_container_says_what_it_does(engine: docker.DockerClient, runner: Runner) -> None:
+    """Job and attempt stand in its name, which `docker ps` shows."""
+    names: list[str] = []
+
+    def look(_: str) -> None:
+        names.extend(c.name for c in engine.containers.list(filters={"label": f"{TASK_LABEL}=compile numpy 1.23.5"}))
+
+    program = "send(frame(STAGE, 0, b'here'))\nimport time; time.sleep(1)\nresult()"
+    sandbox = DockerSandbox(engine, options=instead_of_the_agent(program))
+    for _ in range(2):
+        sandbox.run(program_task(runner.image, limits=QUICK, label="compile numpy 1.23.5"), look)
+    stems = [name.rpartition("-") for name in names]
+    assert ["1", "2"] == [attempt for *_, attempt in stems]
+    assert all(re.fullmatch("mirror-compile-numpy-1.23.5-[0-9a-f]{8}", stem) for stem, *_ in stems)
 
 
 def test_the_same_backend_builds_with_every_wall_up(engine: docker.DockerClient, builder_image: str) -> None:
