@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
-from mirror import attempts, clean_room
+from mirror import attempts, clean_room, explained
 from mirror.builds import Builds, WindDown
-from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.errors import BadInputError, MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
 from mirror.core.hashes import allowed_hashes, check_all_hashed
 from mirror.core.lock import Pin, is_ours, lock_package
@@ -57,9 +57,17 @@ class Pipeline:
     def plan(self, requirements: Requirements) -> Plan:
         """Resolve for the target and compare with the index. Raises MirrorError."""
         self.reporter.step(f"resolving for {self.target}")
-        pins = self._resolve(requirements)
+        for told in explained.skipped_lines(requirements, self.target):
+            self.reporter.step(told)
+        try:
+            pins = self._resolve(requirements)
+        except MirrorError as error:
+            if error.code != "unresolvable":
+                raise
+            raise explained.why_not(requirements, self.target, self.index, error) from error
         check_all_hashed(pins, requirements)
         packages = tuple(self._lock_package(pin, requirements) for pin in pins)
+        explained.check_extras(requirements, self.target, self.index, packages)
         return make_plan(Lock(target=self.target, packages=packages), self.recipes)
 
     def build(self, requirements: Requirements) -> Report:
@@ -146,7 +154,10 @@ class Pipeline:
         # A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from was.
         ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file)}
         listed = [file for file in files if file not in ours or f"sha256:{file.sha256}" in hashes]
-        package = lock_package(pin, listed, self.target, hashes)
+        try:
+            package = lock_package(pin, listed, self.target, hashes)
+        except BadInputError as error:
+            raise explained.placed(error, pin[0], requirements) from error
         more = [
             file for file in lock_package(pin, files, self.target).wheels if file in ours and file not in package.wheels
         ]

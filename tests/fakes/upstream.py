@@ -17,6 +17,7 @@ class Upstream:
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[str] = []
         self._projects: dict[str, dict[str, bytes]] = {}
+        self._marks: dict[str, dict[str, object]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._scheme = "https" if tls else "http"
         if tls:
@@ -28,9 +29,10 @@ class Upstream:
         """What devpi's mirror_url is set to."""
         return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/simple/"
 
-    def add(self, name: str, filename: str, content: bytes) -> None:
-        """Offer a file."""
+    def add(self, name: str, filename: str, content: bytes, **marks: object) -> None:
+        """Offer a file; `marks` stand beside it on the page, as `yanked` and `requires_python`."""
         self._projects.setdefault(canonicalize_name(name), {})[filename] = content
+        self._marks[filename] = {key.replace("_", "-"): value for key, value in marks.items()}
 
     def start(self) -> None:
         """Answer from now on."""
@@ -51,6 +53,7 @@ class Upstream:
                     "filename": filename,
                     "url": f"/files/{parts[1]}/{filename}",
                     "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
+                    **self._marks[filename],
                 }
                 for filename, content in self._projects[parts[1]].items()
             ]

@@ -8,7 +8,7 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from mirror.core.errors import MirrorError
+from mirror.core.errors import ExitStatus, MirrorError
 from mirror.core.lock import lock_package, read_pins
 from mirror.core.model import IndexFile, LockedPackage, Target
 
@@ -104,7 +104,11 @@ def test_a_hash_that_no_file_has_stops_before_anything_is_built() -> None:
     with pytest.raises(MirrorError) as caught:
         lock_package(NUMPY, (SDIST,), TARGET, hashes=["sha256:" + "00" * 32])
     assert "hash-mismatch" == caught.value.code
-    assert ("expected sha256:" + "00" * 32, f"got      sha256:{SDIST.sha256}  {SDIST.filename}") == caught.value.details
+    assert (
+        "expected sha256:" + "00" * 32,
+        f"got      sha256:{SDIST.sha256} from {SDIST.url}",
+    ) == caught.value.details
+    assert ExitStatus.BAD_INPUT == caught.value.status
 
 
 def test_a_tar_gz_is_preferred_to_a_zip() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -16,9 +15,9 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from mirror.core.errors import MirrorError
+from mirror.core.errors import BadInputError, MirrorError
 from mirror.core.model import IndexFile, LockedPackage, Target
-from mirror.core.target import usable
+from mirror.core.target import takes_python, usable
 from mirror.core.text import visible
 from mirror.core.toml import read_toml
 
@@ -53,28 +52,29 @@ def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: S
 
     `hashes` are the user's (`sha256:…`), or none. Where there are some, a wheel counts only if its hash is among them;
     an sdist must have one of them, since something is to be compiled from it.
-    Raises MirrorError: `hash-mismatch`, `no-usable-file`.
+    Raises BadInputError: `hash-mismatch`, `no-usable-file`.
     """
     name, version = pin
-    release = [file for file in files if _pin_of(file.filename) == pin and _runs_on(file, target)]
+    listed = [file for file in files if pin_of(file.filename) == pin]
+    release = [file for file in listed if takes_python(file.requires_python, target.python)]
     wheels = [file for file in release if usable(file.filename, target)]
     sdists = sorted((file for file in release if not file.filename.endswith(".whl")), key=_sdist_preference)
     if not wheels and not sdists:
-        raise MirrorError(
+        raise BadInputError(
             "no-usable-file",
             f"{name} {version} has neither an sdist nor a wheel for {target}",
-            details=[f"the index has {file.filename}" for file in files if _pin_of(file.filename) == pin][:5],
+            details=[f"the index has {visible(file.filename, 200)}" for file in listed][:5],
             hint=f"constrain {name} to a release that has an sdist",
         )
     if hashes:
         release = [file for file in (*wheels, *sdists) if f"sha256:{file.sha256}" in hashes]
         if not release:
-            raise MirrorError(
+            raise BadInputError(
                 "hash-mismatch",
                 f"no file of {name} {version} has a hash that the requirements allow",
                 details=[
                     *(f"expected {expected}" for expected in hashes),
-                    *(f"got      sha256:{file.sha256}  {file.filename}" for file in (*sdists, *wheels)),
+                    *(f"got      sha256:{file.sha256} from {visible(file.url, 500)}" for file in (*sdists, *wheels)),
                 ],
                 hint="if the files were changed on purpose, update the hashes; else find out who changed them",
             )
@@ -83,7 +83,7 @@ def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: S
     return LockedPackage(name=name, version=version, sdist=sdists[0] if sdists else None, wheels=tuple(wheels))
 
 
-def _pin_of(filename: str) -> Pin | None:
+def pin_of(filename: str) -> Pin | None:
     """The project and version in a wheel's or sdist's file name; None for anything else.
 
     A page may list a file of another project, which pip ignores too.
@@ -104,20 +104,9 @@ def is_ours(file: IndexFile, simple_url: str) -> bool:
 
 def is_of_release(filename: str, pin: Pin) -> bool:
     """Whether a file of an index is one of this release's."""
-    return _pin_of(filename) == pin
+    return pin_of(filename) == pin
 
 
 def _sdist_preference(file: IndexFile) -> bool:
     """.tar.gz (PEP 625) before .zip."""
     return not file.filename.endswith(".tar.gz")
-
-
-def _runs_on(file: IndexFile, target: Target) -> bool:
-    """Whether Requires-Python lets the file be used; one that cannot be parsed is ignored, as pip does."""
-    if not file.requires_python:
-        return True
-    try:
-        # The patch release is not known here, and a bound such as ">=3.11.2" must not exclude all of 3.11.
-        return SpecifierSet(file.requires_python).contains(f"{target.python}.99", prereleases=True)
-    except InvalidSpecifier:
-        return True

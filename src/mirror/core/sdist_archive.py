@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from mirror.core.errors import MirrorError
 from mirror.core.text import visible
 
-TEXTS = ("pyproject.toml", "setup.py", "setup.cfg")
+TEXTS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO")
 """The files of the top folder whose contents are read."""
 
 _LONGEST_TEXT = 4 << 20

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import MappingProxyType
 
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -48,6 +51,41 @@ def rank(filename: str, target: Target) -> int | None:
 def usable(filename: str, target: Target) -> bool:
     """Whether pip on the target would take a wheel of this name."""
     return rank(filename, target) is not None
+
+
+def takes_python(requires_python: str | None, python: str) -> bool:
+    """Whether Requires-Python lets a file be used on Python X.Y; one that cannot be parsed is ignored, as pip does."""
+    if not requires_python:
+        return True
+    try:
+        # The patch release is not known here, and a bound such as ">=3.11.2" must not exclude all of 3.11.
+        return SpecifierSet(requires_python).contains(f"{python}.99", prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def applies(requirement: str, target: Target) -> bool:
+    """Whether a requirement's marker (PEP 508) is true on the target, for some patch release of its Python."""
+    marker = Requirement(requirement).marker
+    return marker is None or any(marker.evaluate(_environment(target, patch)) for patch in (0, 99))
+
+
+def _environment(target: Target, patch: int) -> dict[str, str | AbstractSet[str]]:
+    """The variables of markers on the target. What a kernel says of itself, nobody knows before."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{target.python}.{patch}",
+        "os_name": "posix",
+        "platform_machine": target.architecture,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{target.python}.{patch}",
+        "python_version": target.python,
+        "sys_platform": "linux",
+        "extra": "",
+    }
 
 
 def best_wheel(wheels: Iterable[IndexFile], target: Target) -> IndexFile | None:

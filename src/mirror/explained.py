@@ -1,0 +1,100 @@
+"""What a person is told of their requirements when they meet the index: why not, what was skipped, unknown extras."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from email.parser import BytesParser
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from mirror.core.errors import BadInputError, MirrorError
+from mirror.core.model import LockedPackage, Requirements, Target
+from mirror.core.requirements import RequirementsError
+from mirror.core.sdist_archive import read_tree
+from mirror.core.target import applies
+from mirror.core.text import visible
+from mirror.core.unresolvable import explain, explain_extras
+from mirror.ports import Index
+from mirror.window.core_metadata import read_from
+
+PAGES_AT_ONCE = 8
+MOST_SKIPPED = 10
+_NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
+
+
+def why_not(requirements: Requirements, target: Target, index: Index, said: MirrorError) -> BadInputError:
+    """What is wrong with the user's lines, by what the index has; else what the resolver `said`, and of which lines."""
+    lines = (*requirements.requirements, *requirements.constraints)
+    names = {line.name for line in lines}
+    with ThreadPoolExecutor(PAGES_AT_ONCE) as pool:
+        pages = dict(zip(names, pool.map(index.files, names), strict=True))
+    problems = explain(requirements, target, lambda name: pages[name] if name in pages else index.files(name))
+    if problems:
+        return RequirementsError(problems)
+    told = {canonicalize_name(word) for line in said.details for word in _NAME.findall(line)}
+    return BadInputError(
+        said.code,
+        f"the requirements cannot be met together on {target}",
+        hint="loosen one of the lines named here, or add a constraint",
+        details=[
+            *(f"{line.location}: {visible(line.text, 200)}" for line in lines if line.name in told),
+            *said.details,
+        ],
+    )
+
+
+def placed(error: BadInputError, name: NormalizedName, requirements: Requirements) -> BadInputError:
+    """The same error with where the user asks for that project."""
+    lines = [line for line in (*requirements.requirements, *requirements.constraints) if line.name == name]
+    where = [f"asked    at {line.location}" for line in lines]
+    return BadInputError(error.code, error.what, hint=error.hint, details=(*where, *error.details))
+
+
+def skipped_lines(requirements: Requirements, target: Target) -> tuple[str, ...]:
+    """What is said of the requirements whose marker is false on the target, whatever its patch release."""
+    lines = [line for line in requirements.requirements if not applies(line.text, target)]
+    told = [f"{line.location}: skipped on {target}: {visible(line.text, 200)}" for line in lines[:MOST_SKIPPED]]
+    more = len(lines) - len(told)
+    return (*told, *([f"{more} more are skipped on {target}"] if more else []))
+
+
+def check_extras(requirements: Requirements, target: Target, index: Index, packages: Iterable[LockedPackage]) -> None:
+    """See that every extra that is asked for is there: pip and uv would warn, and what was wanted would be missing.
+
+    Raises RequirementsError (`unknown-extra`).
+    """
+    locked = {package.name: package for package in packages}
+    problems = []
+    for line in requirements.requirements:
+        if line.name in locked and Requirement(line.text).extras and applies(line.text, target):
+            package = locked[line.name]
+            provided = _provided_extras(index, package)
+            if provided is not None and (problem := explain_extras(line, package.version, provided)):
+                problems.append(problem)
+    if problems:
+        raise RequirementsError(problems)
+
+
+def _provided_extras(index: Index, package: LockedPackage) -> frozenset[str] | None:
+    """The extras' normalised names; None where the metadata cannot be had, or does not tell before a build."""
+    try:
+        if package.wheels:
+            wheel = package.wheels[0]
+            return _extras(read_from(index.fetch(wheel), wheel.filename), is_whole=True)
+        if package.sdist is None:
+            return None
+        with index.fetch(package.sdist).open("rb") as content:
+            text = read_tree(package.sdist.filename, content).texts.get("PKG-INFO")
+    except MirrorError:  # whoever builds or installs it will tell
+        return None
+    return _extras(text, is_whole=False) if text is not None else None
+
+
+def _extras(metadata: bytes, *, is_whole: bool) -> frozenset[str] | None:
+    """An sdist's PKG-INFO that names none may have left them to the build (PEP 643)."""
+    headers = BytesParser().parsebytes(metadata, headersonly=True)
+    named = frozenset(canonicalize_name(str(extra)) for extra in headers.get_all("Provides-Extra", ()))
+    return named if named or is_whole else None
