@@ -19,6 +19,7 @@ from mirror.core.model import Base
 from mirror.core.recipes import Recipes
 from mirror.core.tables import TableProblem, summary
 from mirror.core.text import visible
+from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Limits
 from mirror.settings_keys import read_environment, read_flags, read_values
 
@@ -81,6 +82,7 @@ class Settings:
     port: int
     listen: str
     upstream: str | None = None
+    further_upstreams: tuple[FurtherUpstream, ...] = ()
     data: Path
     cache: Path
     ca_bundle: Path | None = None

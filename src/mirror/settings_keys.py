@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mirror.core.model import Base
 from mirror.core.tables import Table, TableProblem, parse_duration, parse_size
 from mirror.core.text import did_you_mean, visible
+from mirror.core.upstreams import FurtherUpstream, parse_pattern
 
 Reader = Callable[[Table, str, Path], Any]
 """Reads a key of a table; relative paths are relative to the folder. None where it is absent or was a problem."""
@@ -176,6 +177,55 @@ def _each(parse: Callable[[str], str], example: str) -> Reader:
     return read
 
 
+def _further_upstreams(table: Table, key: str, folder: Path) -> tuple[FurtherUpstream, ...] | None:
+    found = tuple(_further_upstream(one, folder) for one in table.tables(key))
+    names = [upstream.name for upstream in found if upstream]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        table.problem(key, "bad-value", (f"two upstreams are called {name}", "give each a name of its own"))
+    return tuple(upstream for upstream in found if upstream) if found else None
+
+
+def _further_upstream(table: Table, folder: Path) -> FurtherUpstream | None:
+    for key, example in (("name", "corp"), ("url", "https://pypi.corp.example/simple/")):
+        table.require(key, example)
+    if "projects" not in table.values:
+        table.problem("projects", "missing-key", ("the key is missing", 'write projects = ["corp-*"]'))
+    name = table.parsed("name", _parse_upstream_name, "corp")
+    url = table.parsed("url", _parse_upstream_url, "https://pypi.corp.example/simple/")
+    patterns = []
+    for text in table.texts("projects", "corp-*") or ():
+        try:
+            patterns.append(parse_pattern(text))
+        except ValueError as error:
+            table.problem("projects", "bad-value", (f"{visible(text)}: {error.args[0]}", error.args[1]))
+    credentials = _path("corp-credentials", Path.is_file)(table, "credentials-file", folder)
+    table.close({"password": "write USER:PASSWORD to a file of your own, and name it with credentials-file"})
+    if not name or not url or not patterns:
+        return None
+    return FurtherUpstream(
+        name=name,
+        url=url,
+        projects=tuple(patterns),
+        credentials_file=str(credentials.absolute()) if credentials else "",
+    )
+
+
+def _parse_upstream_url(text: str) -> str:
+    try:
+        return _parse_url(text)
+    except ValueError as error:
+        what, hint = error.args
+        if "@" in text:
+            hint = "remove them, and name a file that has USER:PASSWORD with credentials-file"
+        raise ValueError(what, hint) from None
+
+
+def _parse_upstream_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", text) or text == "pypi":
+        raise ValueError(f"'{visible(text)}' is no name for an upstream", "write letters, digits and dashes, say corp")
+    return text
+
+
 _KEYS: Mapping[str, tuple[str, Reader]] = {
     "python": ("python", _pythons),
     "alpine": ("alpine", _parsed(_parse_release, "3.22")),
@@ -187,6 +237,7 @@ _KEYS: Mapping[str, tuple[str, Reader]] = {
     "port": ("port", _integer(1, 65_535)),
     "listen": ("listen", _parsed(_choice("local", "all"), "local")),
     "upstream": ("upstream", _parsed(_parse_url, "https://pypi.example.org/simple/")),
+    "further-upstream": ("further_upstreams", _further_upstreams),
     "data": ("data", _path("~/mirror")),
     "cache": ("cache", _path("~/.cache/mirror")),
     "ca-bundle": ("ca_bundle", _path("company.pem", Path.is_file)),
@@ -220,10 +271,11 @@ _INSTEAD = {
     "password": "set MIRROR_PASSWORD in the environment, or name a file with password-file",
     "recipes": "did you mean [[recipe]]?",
 }
+_IN_FILES_ONLY = frozenset({"further-upstream"})
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "MIRROR_" + "_".join(path).upper().replace("-", "_"): path
     for path in (
-        *((key,) for key in _KEYS),
+        *((key,) for key in _KEYS if key not in _IN_FILES_ONLY),
         *(("limits", key) for key in _LIMITS),
         *(("proxy", key) for key in _PROXY),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import ssl
@@ -12,10 +13,14 @@ from packaging.utils import canonicalize_name
 
 
 class Upstream:
-    """Serves what was added to it, from `start` to `stop`; `asked` lists the paths it was asked for."""
+    """Serves what was added to it, from `start` to `stop`; `asked` lists the paths it was asked for.
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+    With a `login` (`USER:PASSWORD`), only to whoever has it.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, login: str | None = None) -> None:
         self.asked: list[str] = []
+        self._login = login
         self._projects: dict[str, dict[str, bytes]] = {}
         self._marks: dict[str, dict[str, object]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -44,8 +49,10 @@ class Upstream:
         self._server.server_close()
         self._thread.join()
 
-    def _answer(self, path: str) -> tuple[int, str, bytes]:
+    def _answer(self, path: str, authorization: str | None) -> tuple[int, str, bytes]:
         self.asked.append(path)
+        if self._login and authorization != "Basic " + base64.b64encode(self._login.encode()).decode():
+            return 401, "text/plain", b"who are you?"
         parts = path.strip("/").split("/")
         if len(parts) == 2 and parts[0] == "simple" and parts[1] in self._projects:
             files = [
@@ -70,7 +77,7 @@ class Upstream:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, content_type, content = upstream._answer(self.path)
+                status, content_type, content = upstream._answer(self.path, self.headers.get("Authorization"))
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(content)))

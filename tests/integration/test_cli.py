@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+
+from mirror.cli import mirror
 
 UNREACHABLE = {"DOCKER_HOST": "tcp://127.0.0.1:9"}
 """No engine: so nothing that these tests start could do anything, if it came so far."""
@@ -91,6 +96,62 @@ def test_wrong_use_is_exit_status_2(folder: Path, arguments: list[str], code: st
     assert not {"Traceback", "hunter2"} & set(err.split())
     assert "hunter2" not in err
     assert not (folder / "data").exists()
+
+
+WRONG_VALUES = {
+    "--constraint": ("none.txt", ".", "https://example.org/c.txt"),
+    "--python": ("2.7", "three", "3", "3.11.4", ""),
+    "--alpine": ("latest", "3", "v3.22.1", ""),
+    "--base": ("debian", ""),
+    "--index-url": ("devpi", "ftp://devpi.example.org/a/b", "https://me:hunter2@devpi.example.org/a/b", "https://", ""),
+    "--user": ("", " "),
+    "--jobs": ("0", "-1", "many", "1.5", "9999"),
+    "--port": ("0", "70000", "http"),
+    "--listen": ("here", "127.0.0.1"),
+}
+"""What may stand behind an option that takes a value, and should not."""
+FILES = {"build": ["requirements.txt"], "plan": ["requirements.txt"], "verify": ["requirements.txt"], "emit": ["pip"]}
+
+
+def wrong_options() -> Iterator[tuple[str, ...]]:
+    """Every option of every command: behind it nothing, or each wrong value; a flag with a value."""
+    for name, command in sorted(mirror.commands.items()):
+        for option in command.params:
+            if not isinstance(option, click.Option):
+                continue
+            long = option.opts[-1]
+            whole = (name, *FILES.get(name, []))
+            if option.is_flag:
+                yield (*whole, f"{long}=yes")
+                continue
+            yield (*whole, long)
+            for value in WRONG_VALUES[long] if name in ("build", "up", "serve") else WRONG_VALUES[long][:1]:
+                yield (*whole, f"{long}={value}")
+
+
+@pytest.mark.parametrize("arguments", tuple(wrong_options()), ids=" ".join)
+def test_every_option_can_be_wrong(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Exit status 2, one error with what to do, and nothing was started. A new option needs its wrong values here."""
+    status, out, err = run(folder, *arguments)
+    assert (2, "") == (status, out), err
+    assert re.match(r"error\[(usage|settings|requirements)\]: ", err), err
+    assert "hint: " in err
+    assert not [word for word in ("Traceback", "hunter2") if word in err]
+    assert not (folder / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["build", "requirements.txt"], ["up"], ["status"], ["emit", "pip"], ["down"]], ids=repr
+)
+def test_no_password_is_shown(folder: Path, command: list[str]) -> None:
+    """Neither of the index nor of a proxy, whatever else is told; nor does one reach a file."""
+    canary = "hunter2"
+    proxy = f"http://me:{canary}@127.0.0.1:9"
+    secrets = {"MIRROR_PASSWORD": canary, "http_proxy": proxy, "HTTPS_PROXY": proxy}
+    (folder / "mirror.toml").write_text('index-url = "http://127.0.0.1:9/me/alpine"\nuser = "me"\n')
+    _, out, err = run(folder, *command, "--verbose", **secrets)
+    assert canary not in out + err
+    assert [] == [path for path in folder.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(("arguments", "code"), WRONG.values(), ids=WRONG.keys())

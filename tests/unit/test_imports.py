@@ -50,6 +50,7 @@ ALLOWED = {
         "packaging",
         "devpi_server",  # our plugin of it
         "docker",
+        "httpx",  # devpi-server's
         "pluggy",
         "requests",
         "urllib3",

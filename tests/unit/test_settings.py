@@ -14,6 +14,7 @@ from mirror.core import recipes
 from mirror.core.errors import BadInputError, ExitStatus
 from mirror.core.model import Base
 from mirror.core.tables import TableProblem
+from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Limits
 from mirror.settings import Machine, Settings, SettingsError, load
 from mirror.settings_keys import _KEYS, _LIMITS, _PROXY, read_values
@@ -130,6 +131,7 @@ def test_each_source_wins_over_those_before_it(machine: Machine, project: Path) 
 def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) -> None:
     """Each key of the file arrives; relative paths belong to the file's folder."""
     (project / "company.pem").touch()
+    (project / "secret").touch()
     (project / "keys").mkdir()
     (project / "mirror.toml").write_text(
         """
@@ -147,6 +149,11 @@ def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) 
         apk-repositories = ["https://apk.example.org/v3.22/main"]
         apk-keys = "keys"
         runtime = "runsc"
+        [[further-upstream]]
+        name = "corp"
+        url = "https://pypi.corp.example/simple/"
+        projects = ["Corp_*", "secretlib"]
+        credentials-file = "secret"
         [proxy]
         https = "http://proxy.example.org:3128"
         no-proxy = "localhost"
@@ -173,6 +180,14 @@ def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) 
             port=3141,
             listen="all",
             upstream="http://localhost:8080/simple/",
+            further_upstreams=(
+                FurtherUpstream(
+                    name="corp",
+                    url="https://pypi.corp.example/simple/",
+                    projects=("corp-*", "secretlib"),
+                    credentials_file=str(project / "secret"),
+                ),
+            ),
             data=project / "kept",
             cache=Path("/var/cache/mirror"),
             ca_bundle=project / "company.pem",
@@ -253,6 +268,18 @@ def test_all_problems_come_in_one_pass(machine: Machine, project: Path) -> None:
         timeout = "3h"
         [[recipe]]
         project = "pandas"
+        [[further-upstream]]
+        name = "Corp"
+        url = "https://me:secret@example.org/simple/"
+        projects = ["*", "corp-*", "a/b"]
+        credentials-file = "nope"
+        password = "secret"
+        [[further-upstream]]
+        name = "two"
+        [[further-upstream]]
+        name = "two"
+        url = "https://example.org/simple/"
+        projects = "corp-*"
     """
     environment = {"MIRROR_JOBS": "many", "MIRROR_PYTHN": "3.11", "MIRROR_LIMITS_LOG": "3"}
     assert [
@@ -266,6 +293,23 @@ def test_all_problems_come_in_one_pass(machine: Machine, project: Path) -> None:
         "mirror.toml:port wrong-type: expected a whole number, found true or false → write port = 1",
         'mirror.toml:listen bad-value: the text is empty → remove the key, or write listen = "local"',
         "mirror.toml:upstream bad-value: 'ftp://example.org' is not a URL → write http:// or https:// and a host",
+        "mirror.toml:further-upstream[1].name bad-value: 'Corp' is no name for an upstream"
+        " → write letters, digits and dashes, say corp",
+        "mirror.toml:further-upstream[1].url bad-value: credentials stand in the URL (https://***@example.org/simple/)"
+        " → remove them, and name a file that has USER:PASSWORD with credentials-file",
+        "mirror.toml:further-upstream[1].projects bad-value: *: it stands for every project"
+        " → name what is yours; `upstream` takes the place of PyPI",
+        "mirror.toml:further-upstream[1].projects bad-value: a/b: it is no project name"
+        " → write a name, or one with a star: corp-*",
+        "mirror.toml:further-upstream[1].credentials-file file-missing: there is no nope"
+        " → check the path, or remove the key",
+        "mirror.toml:further-upstream[1].password unknown-key: there is no such key"
+        " → write USER:PASSWORD to a file of your own, and name it with credentials-file",
+        "mirror.toml:further-upstream[2].url missing-key: the key is missing"
+        ' → write url = "https://pypi.corp.example/simple/"',
+        'mirror.toml:further-upstream[2].projects missing-key: the key is missing → write projects = ["corp-*"]',
+        "mirror.toml:further-upstream[3].projects wrong-type: expected a list of texts, found text"
+        ' → write projects = ["corp-*"]',
         "mirror.toml:ca-bundle file-missing: there is no nope.pem → check the path, or remove the key",
         "mirror.toml:registry bad-value: 'https://registry.example.org' is not a registry → write a host without https://",
         "mirror.toml:apk-repositories bad-value: credentials stand in the URL (https://***@example.org)"
@@ -379,7 +423,7 @@ def test_any_value_is_read_or_refused(values: Mapping[str, object]) -> None:
 def test_the_shipped_file_shows_every_setting() -> None:
     """Each key stands in config/mirror.toml, active or as a comment."""
     text = (resources.config() / "mirror.toml").read_text(encoding="utf-8")
-    shown = set(re.findall(r"^(?:# )?([a-z-]+) = ", text, re.MULTILINE))
+    shown = set(re.findall(r"^(?:# )?(?:\[\[)?([a-z-]+)(?: = |\]\])", text, re.MULTILINE))
     assert set() == {*_KEYS, *_LIMITS, *_PROXY} - shown
 
 

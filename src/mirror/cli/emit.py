@@ -35,11 +35,13 @@ def emit(**parameters: Any) -> int:
 
     `requirements` prints them pinned, each with the hash of its wheel, for `pip install --require-hashes`.
     """
+    # What is named must be there and right, though most kinds only repeat its name.
+    is_read = parameters["kind"] == PINNED or bool(parameters["files"] or parameters["constraints"])
     parameters["files"] = parameters["files"] or ("requirements.txt",)
     with options.console(parameters) as console:
-        requirements = options.read_requirements(parameters) if parameters["kind"] == PINNED else None
+        requirements = options.read_requirements(parameters) if is_read else None
         ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
-        if requirements:
+        if requirements and parameters["kind"] == PINNED:
             plan = ground.pipeline(ground.images[0]).plan(requirements)
             text = lines.hashed_requirements(plan.lock, [Reused(reuse=reuse) for reuse in plan.reuses])
         else:

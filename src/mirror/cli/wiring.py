@@ -137,6 +137,7 @@ def embedded_server(settings: Settings, client: docker.DockerClient | None) -> E
         addresses,
         ca_bundle=str(settings.ca_bundle) if settings.ca_bundle else None,
         upstream=settings.upstream,
+        further=settings.further_upstreams,
         proxy=settings.proxy,
     )
 

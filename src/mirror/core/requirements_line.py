@@ -177,7 +177,11 @@ def _refusal(line: LogicalLine, option: _Option) -> Problem:
     """What is said of an option that pip knows and we do not honour."""
     name = option.name
     if name in _INDEX:
-        hint = "remove it and set upstream in mirror.toml" if name.endswith("-url") else "remove it"
+        settings = {
+            "--index-url": "remove it and set upstream in mirror.toml",
+            "--extra-index-url": "remove it and write a [[further-upstream]] in mirror.toml",
+        }
+        hint = settings.get(name, "remove it")
         what = f"{name} belongs to the settings, not to a requirements file"
         return line.problem(option.offset, "index-option", what, hint)
     if name in _BUILD:

@@ -5,6 +5,7 @@
     root-password    of devpi's root
     mirror-password  of the user who publishes
     state.json       what runs, and where
+    routes.json      which projects come from which further upstream
     devpi.log
     tmp/             its TMPDIR
 
@@ -32,7 +33,15 @@ from mirror.core.errors import UnusableError
 
 _INIT = "from devpi_server.init import init; raise SystemExit(init())"
 _LARGEST_LOG = 10_000_000
-_WRITTEN = ("secret", "root-password", "mirror-password", "state.json", "devpi-server.yml", "devpi-init.yml")
+_WRITTEN = (
+    "secret",
+    "root-password",
+    "mirror-password",
+    "state.json",
+    "routes.json",
+    "devpi-server.yml",
+    "devpi-init.yml",
+)
 """What `_write_private` writes."""
 
 
@@ -83,6 +92,11 @@ class DevpiFiles:
         return self.folder / "tmp"
 
     @property
+    def routes(self) -> Path:
+        """Which projects come from which further upstream: for our plugin."""
+        return self.folder / "routes.json"
+
+    @property
     def log(self) -> Path:
         return self.folder / "devpi.log"
 
@@ -119,6 +133,11 @@ class DevpiFiles:
         """Remember what was started."""
         with explained(self.folder):
             _write_private(self.folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
+
+    def write_routes(self, text: str) -> None:
+        """Say what our plugin reads when the server starts."""
+        with explained(self.folder):
+            _write_private(self.routes, text)
 
     def prepare(self, environment: Mapping[str, str]) -> None:
         """Make what a first start needs; mend what a killed server left. The folder must be locked.

@@ -2,19 +2,24 @@
 
 `root/pypi` mirrors upstream; `mirror/alpine` stands on it and holds what we built. It is not volatile, only its owner
 may upload, and its whitelist has exactly the names we published: with a `*`, a stranger's upstream project of the same
-name as a private one would show its files beside it.
+name as a private one would show its files beside it. Each further upstream is a mirror `root/NAME` before `root/pypi`;
+which of them is asked for a project is our plugin's to see to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mirror.adapters.devpi.http import Answer, DevpiClient
 from mirror.adapters.devpi.patience import PassingError
 from mirror.core.errors import UnusableError
+from mirror.core.upstreams import FurtherUpstream
 
 OWNER = "mirror"
 STAGE = "mirror/alpine"
+ROUTES = "MIRROR_ROUTES"
+"""The variable that names the file of the further upstreams to our plugin."""
 _STAGE_SETTINGS = {
     "type": "stage",
     "bases": ["root/pypi"],
@@ -25,17 +30,46 @@ _STAGE_SETTINGS = {
     "title": "musllinux wheels compiled by mirror",
 }
 
+_MIRROR_SETTINGS = {
+    "mirror_no_project_list": True,
+    # Our plugin answers for what another upstream has, and knows no serials.
+    "mirror_ignore_serial_header": True,
+    "volatile": False,
+}
 
-def lay_out(root: DevpiClient, *, owner_password: str, upstream: str | None) -> None:
-    """Make what is missing of the layout; change nothing that is there but upstream's settings.
+
+def lay_out(
+    root: DevpiClient, *, owner_password: str, upstream: str | None, further: Sequence[FurtherUpstream] = ()
+) -> None:
+    """Make what is missing of the layout; change nothing that is there but the upstreams' settings.
 
     `root` is logged in as root. `upstream` replaces devpi's own address of PyPI.
     """
     _tend_mirror(root, upstream)
     if root.get(f"{root.root}/{OWNER}").status == 404:
         _send(root, "PUT", OWNER, {"password": owner_password})
-    if root.get(f"{root.root}/{STAGE}?no_projects=").status == 404:
-        _send(root, "PUT", STAGE, _STAGE_SETTINGS)
+    for one in further:
+        _tend_further(root, one)
+    bases = [*(f"root/{one.name}" for one in further), "root/pypi"]
+    there = root.get(f"{root.root}/{STAGE}?no_projects=")
+    if there.status == 404:
+        _send(root, "PUT", STAGE, {**_STAGE_SETTINGS, "bases": bases})
+    elif (there.result() or {}).get("bases") != bases:
+        _send(root, "PATCH", STAGE, [f"bases={','.join(bases)}"])
+
+
+def _tend_further(root: DevpiClient, upstream: FurtherUpstream) -> None:
+    path = f"root/{upstream.name}"
+    wanted = {"mirror_url": upstream.url, **_MIRROR_SETTINGS}
+    there = root.get(f"{root.root}/{path}?no_projects=")
+    if there.status == 404:
+        _send(root, "PUT", path, {"type": "mirror", "title": f"upstream {upstream.name}", **wanted})
+    elif changes := _changes(there.result() or {}, wanted):
+        _send(root, "PATCH", path, changes)
+
+
+def _changes(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={value}" for key, value in wanted.items() if settings.get(key) != value]
 
 
 def _tend_mirror(root: DevpiClient, upstream: str | None) -> None:
@@ -51,11 +85,10 @@ def _tend_mirror(root: DevpiClient, upstream: str | None) -> None:
             f"the embedded index does not show its mirror root/pypi: HTTP {answer.status}",
             hint="look into its log, devpi.log in its data folder; to begin anew, move that folder away",
         )
-    wanted: dict[str, Any] = {"mirror_no_project_list": True, "volatile": False}
+    wanted: dict[str, Any] = {**_MIRROR_SETTINGS}
     if upstream:
         wanted["mirror_url"] = upstream
-    changes = [f"{key}={value}" for key, value in wanted.items() if settings.get(key) != value]
-    if changes:
+    if changes := _changes(settings, wanted):
         _send(root, "PATCH", "root/pypi", changes)
 
 

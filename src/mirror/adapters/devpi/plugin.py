@@ -1,20 +1,30 @@
-"""A plugin of devpi-server: an upstream that asks to be left alone (Retry-After) is, and clients learn of it.
+"""A plugin of devpi-server: which upstream is asked for what.
 
-devpi by itself asks again whenever it is asked, and keeps to itself how long upstream wanted it to wait.
+An upstream that asks to be left alone (Retry-After) is, and clients learn of it: devpi by itself asks again whenever it
+is asked, and keeps to itself how long upstream wanted it to wait. And a project that belongs to a further upstream is
+asked for there alone: devpi by itself puts the pages of all its mirrors together.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import math
+import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from devpi_server.httpclient import FatalResponse
 from pluggy import HookimplMarker
+
+from mirror.adapters.devpi.layout import ROUTES
+from mirror.core.upstreams import FurtherUpstream, may_ask, read_routes
 
 _RESTING = (429, 503)
 """Answers whose Retry-After is about when to ask again (RFC 6585, 4; RFC 9110, 15.6.4)."""
@@ -48,31 +58,47 @@ class Rests:
 
 
 class PoliteClient:
-    """devpi's HTTP client, but for hosts that rest: those are answered for, with 429."""
+    """devpi's HTTP client, but for hosts that rest and for pages that are none of a host's business.
 
-    def __init__(self, http: Any, rests: Rests) -> None:
+    Those are answered for, with 429 and with a page without files. A further upstream gets the credentials that are
+    meant for it.
+    """
+
+    def __init__(self, http: Any, rests: Rests, further: Sequence[FurtherUpstream] = ()) -> None:
         self._http = http
         self._rests = rests
+        self._further = tuple(further)
+        self._logins = {_origin(one.url): _login(one.credentials_file) for one in further if one.credentials_file}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._http, name)
 
     async def async_get(self, url: Any, **options: Any) -> Any:
         """As devpi's: (response, text or None)."""
+        if not may_ask(_text(url), self._further):
+            return _empty_page(_text(url))
         if self._rests.left_s(_text(url)):
             return _resting(url), None
-        response, text = await self._http.async_get(url, **options)
+        response, text = await self._http.async_get(url, **self._with_login(url, options))
         return self._noted(url, response), text
 
     def get(self, url: Any, **options: Any) -> Any:
         """As devpi's."""
-        return _resting(url) if self._rests.left_s(_text(url)) else self._noted(url, self._http.get(url, **options))
+        if self._rests.left_s(_text(url)):
+            return _resting(url)
+        return self._noted(url, self._http.get(url, **self._with_login(url, options)))
 
     def stream(self, cstack: Any, method: str, url: Any, **options: Any) -> Any:
         """As devpi's."""
         if self._rests.left_s(_text(url)):
             return _resting(url)
-        return self._noted(url, self._http.stream(cstack, method, url, **options))
+        return self._noted(url, self._http.stream(cstack, method, url, **self._with_login(url, options)))
+
+    def _with_login(self, url: Any, options: dict[str, Any]) -> dict[str, Any]:
+        login = self._logins.get(_origin(_text(url)))
+        if login is None:
+            return options
+        return {**options, "extra_headers": {**(options.get("extra_headers") or {}), "Authorization": login}}
 
     def _noted(self, url: Any, response: Any) -> Any:
         self._rests.note(_text(url), response.status_code, response.headers.get("Retry-After"))
@@ -88,6 +114,22 @@ def _resting(url: Any) -> FatalResponse:
     response = FatalResponse(url, "it has asked to be left alone")
     response.status_code = 429
     return response
+
+
+def _empty_page(url: str) -> tuple[httpx.Response, str]:
+    """A page without files (PEP 691). After a 404, devpi would go on to show what it saw there before."""
+    text = json.dumps({"meta": {"api-version": "1.0"}, "name": url.rstrip("/").rpartition("/")[2], "files": []})
+    headers = {"Content-Type": "application/vnd.pypi.simple.v1+json"}
+    return httpx.Response(200, headers=headers, text=text, request=httpx.Request("GET", url)), text
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _login(file: str) -> str:
+    return "Basic " + base64.b64encode(Path(file).read_bytes().strip()).decode()
 
 
 def tell_rest(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
@@ -108,7 +150,9 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:  # 
     """Put both in their places."""
     rests = Rests()
     xom = pyramid_config.registry["xom"]
-    xom.http = PoliteClient(xom.http, rests)
+    routes = os.environ.get(ROUTES)
+    further = read_routes(Path(routes).read_text()) if routes else ()
+    xom.http = PoliteClient(xom.http, rests, further)
     pyramid_config.registry["mirror_rests"] = rests
     # Outermost, where the 502 that devpi raises on the way has become an answer.
     pyramid_config.add_tween("mirror.adapters.devpi.plugin.tell_rest")

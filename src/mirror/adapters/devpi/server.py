@@ -18,10 +18,12 @@ from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
+from mirror.adapters.devpi.layout import ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
+from mirror.core.upstreams import FurtherUpstream, routes_json
 
 _START_S = 60.0
 _STOP_S = 10.0
@@ -69,12 +71,12 @@ class ServerInfo:
 class EmbeddedServer:
     """One devpi-server over the folder `data`, listening on loopback and on `addresses`, at `port` where it is free.
 
-    `upstream` replaces devpi's address of PyPI; `ca_bundle` is what it trusts there; `proxy` holds variables
-    (`https_proxy`). The same folder may be used by several processes at once: one of them starts the server, the others
-    find it.
+    `upstream` replaces devpi's address of PyPI, and `further` ones have projects of their own; `ca_bundle` is what is
+    trusted there; `proxy` holds variables (`https_proxy`). The same folder may be used by several processes at once:
+    one of them starts the server, the others find it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each a setting of its own
         self,
         data: Path,
         port: int = 3141,
@@ -82,6 +84,7 @@ class EmbeddedServer:
         *,
         ca_bundle: str | None = None,
         upstream: str | None = None,
+        further: tuple[FurtherUpstream, ...] = (),
         proxy: Mapping[str, str] | None = None,
     ) -> None:
         self._files = DevpiFiles(data.absolute())
@@ -89,6 +92,7 @@ class EmbeddedServer:
         self._addresses = _listen_addresses(addresses)
         self._ca_bundle = ca_bundle
         self._upstream = upstream
+        self._further = further
         self._proxy = dict(proxy or {})
 
     def ensure_running(self, say: Callable[[str], None]) -> ServerInfo:
@@ -156,6 +160,7 @@ class EmbeddedServer:
     def _start(self, say: Callable[[str], None], last: State | None) -> State:
         environment = self._environment()
         self._files.prepare(environment)
+        self._files.write_routes(routes_json(self._further))
         port = self._choose_port(last)
         if port != self._port:
             say(f"port {self._port} is taken by somebody else: the index uses {port}")
@@ -199,12 +204,13 @@ class EmbeddedServer:
             environment[name] = environment[name.upper()] = value
         environment["PYTHONUNBUFFERED"] = "1"
         environment["TMPDIR"] = str(self._files.temporary)
+        environment[ROUTES] = str(self._files.routes)
         return environment
 
     @property
     def _outside(self) -> str:
         """Tells one way to upstream from another; a digest, since a proxy's address may hold a password."""
-        settings = [self._upstream, self._ca_bundle, sorted(self._proxy.items())]
+        settings = [self._upstream, self._ca_bundle, sorted(self._proxy.items()), routes_json(self._further)]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def _choose_port(self, last: State | None) -> int:
@@ -233,7 +239,9 @@ class EmbeddedServer:
     def _lay_out(self, port: int) -> None:
         login = Login("root", self._files.root_password.read_text)
         root = DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
-        devpi_layout.lay_out(root, owner_password=self._files.owner_password.read_text(), upstream=self._upstream)
+        devpi_layout.lay_out(
+            root, owner_password=self._files.owner_password.read_text(), upstream=self._upstream, further=self._further
+        )
 
     def _serves(self, state: State) -> bool:
         """Whether it runs, answers, and does so where it is wanted.

@@ -1,0 +1,110 @@
+"""Dependency confusion: a stranger publishes a higher version under the name of a project of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from fakes.command import free_port
+from fakes.upstream import Upstream
+from fakes.wheels import checked_wheel
+from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.layout import ROUTES
+from mirror.adapters.devpi.server import EmbeddedServer
+from mirror.adapters.store import Store
+from mirror.core.upstreams import FurtherUpstream
+
+LOGIN = "corp:canary-of-the-password"
+PRIVATE = "corp_tools-1.0-py3-none-any.whl"
+FORGED = "corp_tools-99.0-py3-none-any.whl"
+
+
+class Unprotected(EmbeddedServer):
+    """The same index, whose plugin knows of no further upstream."""
+
+    def _environment(self) -> dict[str, str]:
+        return {key: value for key, value in super()._environment().items() if key != ROUTES}
+
+
+@dataclass
+class World:
+    """PyPI, where everybody may publish, and the company's own index, which wants a login."""
+
+    folder: Path
+    public: Upstream
+    private: Upstream
+
+    def index(self, kind: type[EmbeddedServer], *projects: str) -> tuple[EmbeddedServer, DevpiIndex]:
+        """An index over both, to whose further upstream these projects belong."""
+        credentials = self.folder / "credentials"
+        credentials.write_text(LOGIN + "\n")
+        further = FurtherUpstream(
+            name="corp", url=self.private.url, projects=projects, credentials_file=str(credentials)
+        )
+        server = kind(
+            self.folder / "devpi", free_port(), upstream=self.public.url, further=(further,) if projects else ()
+        )
+        info = server.ensure_running(lambda _: None)
+        return server, DevpiIndex(info.url, info.login, Store(self.folder / "store"), administrator=info.administrator)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Both have a corp-tools; only PyPI has numpy, and the company has a numpy of its own that nobody wants."""
+    world = World(tmp_path, Upstream(), Upstream(login=LOGIN))
+    world.public.add("corp-tools", FORGED, checked_wheel(FORGED).content)
+    world.public.add("numpy", "numpy-1.0-py3-none-any.whl", checked_wheel("numpy-1.0-py3-none-any.whl").content)
+    world.private.add("corp-tools", PRIVATE, checked_wheel(PRIVATE).content)
+    world.private.add("numpy", "numpy-99.0-py3-none-any.whl", checked_wheel("numpy-99.0-py3-none-any.whl").content)
+    for upstream in (world.public, world.private):
+        upstream.start()
+    yield world
+    for upstream in (world.public, world.private):
+        upstream.stop()
+
+
+def listed(index: DevpiIndex, name: str) -> list[str]:
+    return sorted(file.filename for file in index.files(canonicalize_name(name)))
+
+
+def test_a_project_of_ours_comes_from_us_alone(world: World) -> None:
+    """PyPI's is not seen, and PyPI is not even asked; nor is ours asked for anything else. Our file can be had."""
+    server, index = world.index(EmbeddedServer, "corp-*")
+    try:
+        assert ([PRIVATE], ["numpy-1.0-py3-none-any.whl"]) == (listed(index, "corp-tools"), listed(index, "numpy"))
+        assert [] == listed(index, "corp-nobody-has-it")
+        assert [] == [path for path in world.public.asked if "corp" in path]
+        assert [] == [path for path in world.private.asked if "numpy" in path]
+        (file,) = index.files(canonicalize_name("corp-tools"))
+        assert checked_wheel(PRIVATE).content == index.fetch(file).read_bytes()
+        # Once we have compiled a wheel of it too, it stays so.
+        index.publish(checked_wheel("corp_tools-1.0-1-py3-none-any.whl"))
+        assert ["corp_tools-1.0-1-py3-none-any.whl", PRIVATE] == listed(index, "corp-tools")
+    finally:
+        server.stop()
+    text = b"".join(path.read_bytes() for path in (world.folder / "devpi").rglob("*") if path.is_file())
+    assert b"canary-of-the-password" not in text
+
+
+def test_without_the_protection_the_attack_succeeds(world: World) -> None:
+    """Over the same mirrors: the stranger's version stands beside ours, and is the higher one."""
+    server, index = world.index(Unprotected, "corp-*")
+    try:
+        assert FORGED in listed(index, "corp-tools")
+    finally:
+        server.stop()
+
+
+def test_it_holds_for_an_index_that_stood_before(world: World) -> None:
+    """What was seen before the setting is not seen any more; the server is started anew for that."""
+    server, index = world.index(EmbeddedServer)
+    assert [FORGED] == listed(index, "corp-tools")
+    try:
+        server, index = world.index(EmbeddedServer, "corp-tools")
+        assert [PRIVATE] == listed(index, "corp-tools")
+    finally:
+        server.stop()
