@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from mirror.cli import mirror
+from mirror.core.errors import MirrorError
 
 UNREACHABLE = {"DOCKER_HOST": "tcp://127.0.0.1:9"}
 """No engine: so nothing that these tests start could do anything, if it came so far."""
@@ -259,3 +264,59 @@ def test_a_signal_ends_it_as_shells_expect(folder: Path, number: signal.Signals,
             process.kill()
             os.close(writer)
     assert (expected, False) == (process.returncode, "Traceback" in err)
+
+
+NOISE = st.binary(max_size=120) | st.lists(
+    st.sampled_from(
+        [
+            *(
+                "foo",
+                "==",
+                "1.0",
+                ">=",
+                "; ",
+                "python_version < '3'",
+                "[a]",
+                "\n",
+                "-r ",
+                "-c ",
+                "a.txt",
+                ".",
+                "--pre",
+                "#",
+            ),
+            *("-e .", "--hash=sha256:", "0" * 64, "${X}", "git+https://me:hunter2@h/x", "\\\n", "\x00", "\u202e", "é"),
+        ]
+    ),
+    max_size=15,
+).map(lambda pieces: "".join(pieces).encode())
+
+
+@hypothesis.settings(max_examples=200, deadline=2_000)
+@hypothesis.given(content=NOISE, other=NOISE)
+def test_whatever_stands_in_a_file(content: bytes, other: bytes) -> None:
+    """Nothing to build, a listed error, or, where all is well, no engine; never another exception, never over 2 s."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("requirements.txt").write_bytes(content)
+        Path("a.txt").write_bytes(other)
+        try:
+            with patched(DOCKER_HOST="tcp://127.0.0.1:9", MIRROR_DATA=f"{folder}/data", HOME=folder):
+                status = mirror.main(["plan", "requirements.txt"], standalone_mode=False)
+        except MirrorError as error:
+            status = int(error.status)
+            assert all(line.isprintable() for line in (error.what, *error.details))
+            assert "hunter2" not in "".join((error.what, error.hint, *error.details))
+            assert status != 2 or not (Path(folder) / "data").exists()
+        assert status in (0, 2, 3)
+
+
+@contextlib.contextmanager
+def patched(**environment: str) -> Iterator[None]:
+    """With these variables in this process's environment."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -116,5 +116,5 @@ def _defect() -> MirrorError:
         report.write_text(text)
         error.hint = f"please report it, with {report}"
     except (OSError, RuntimeError):  # the latter: nobody's home
-        error.details = tuple(text.splitlines())
+        error.hint = "please report it; with HOME set to a folder that can be written, a report is kept there"
     return error
