@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 try:
-    import atheris
+    import atheris  # type: ignore[import-untyped, unused-ignore]
 except ImportError:
     atheris = None
     from fakes.fuzz import PATIENCE_S, damaged, one_input, seeds

@@ -101,7 +101,12 @@ def test_nothing_starts_after_stop(subject: Subject) -> None:
 def test_stop_ends_what_is_running(subject: Subject) -> None:
     """A task that is running ends at once when another thread stops the sandbox, and says why."""
     compiling = threading.Event()
-    stopper = threading.Thread(target=lambda: (compiling.wait(60), subject.sandbox.stop()))
+
+    def stop() -> None:
+        compiling.wait(60)
+        subject.sandbox.stop()
+
+    stopper = threading.Thread(target=stop)
     stopper.start()
 
     def on_stage(stage: str) -> None:

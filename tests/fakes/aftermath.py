@@ -194,7 +194,7 @@ class Witness:
             pid = int(container.labels[RUN_LABEL].split(":")[1])
             created = datetime.fromisoformat(container.attrs["Created"][:19]).replace(tzinfo=UTC).timestamp()
             if created < self._ended.get(pid, -math.inf) + _SAME_PROCESS_S:
-                yield container.name, pid
+                yield str(container.name), pid
 
 
 def _ask(url: str) -> requests.Response:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from fakes.elves import AnElf
 from fakes.wheel_archives import DIST_INFO, EXTENSION, Entry, Sample, native_wheel, pure_wheel
+from fakes.wheel_archives import record as record_file
 from mirror.core.errors import MirrorError
 from mirror.core.gate import Bounds, check
 from mirror.core.lock import read_pins
@@ -130,7 +131,7 @@ def seeds() -> Iterator[bytes]:
             info = tarfile.TarInfo(f"demo-1.0/{path}")
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text))
-    good = {
+    good: dict[Callable[[bytes], None], bytes] = {
         whole: wheel.content,
         elf: bytes(AnElf(versions={"libx.so": ("X_1",)}, undefined=("fts_open",), defined=("y",), runpath="$ORIGIN"))[
             4:
@@ -138,7 +139,7 @@ def seeds() -> Iterator[bytes]:
         metadata: wheel.files[f"{DIST_INFO}/METADATA"],
         wheel_file: pure_wheel().files[f"{DIST_INFO}/WHEEL"],
         entry_points: b"[console_scripts]\ndemo = demo:main\n",
-        record: pure_wheel().record(pure_wheel().files) if pure_wheel().record else b"",
+        record: record_file(pure_wheel().files),
         name: "demo/ä.py".encode(),
         filename: wheel.filename.encode(),
         sdist: tree.getvalue(),

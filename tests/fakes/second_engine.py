@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -78,7 +79,8 @@ def second_engine(first: docker.DockerClient, folder: Path, *images: str) -> Ite
     try:
         client = engine.client()
         for image in images:
-            client.images.load(first.images.get(image).save(named=True))
+            saved: Any = first.images.get(image).save(named=True)  # pieces, which `load` takes too
+            client.images.load(saved)
         client.close()
         yield engine
     finally:

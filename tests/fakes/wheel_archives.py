@@ -10,6 +10,7 @@ import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
@@ -40,7 +41,7 @@ class Entry:
     after: bytes = b""
     """Bytes that stand behind its data."""
 
-    def fields(self) -> dict[str, int | bytes]:
+    def fields(self) -> dict[str, Any]:
         packed = self.packed
         if packed is None:
             packed = deflate(self.data) if self.method == 8 else self.data
@@ -107,7 +108,7 @@ def _local(entry: Entry) -> bytes:
     sizes = (f["crc"], f["stored"], f["size"])
     header = struct.pack("<4s5H3I", f["signature"], 20, f["flags"], f["method"], 0, 33, *sizes)
     lengths = struct.pack("<2H", len(f["name"]), len(f["extra"]))
-    return header + lengths + f["name"] + f["extra"] + f["packed"]
+    return bytes(header + lengths + f["name"] + f["extra"] + f["packed"])
 
 
 def _central(entry: Entry, offset: int) -> bytes:
@@ -116,7 +117,7 @@ def _central(entry: Entry, offset: int) -> bytes:
     header = struct.pack("<4s6H3I", f["signature"], 0x0314, 20, f["flags"], f["method"], 0, 33, *sizes)
     lengths = struct.pack("<4H", len(f["name"]), len(f["extra"]), len(f["comment"]), f["disk"])
     rest = struct.pack("<H2I", 0, f["external"], f["offset"])
-    return header + lengths + rest + f["name"] + f["extra"] + f["comment"]
+    return bytes(header + lengths + rest + f["name"] + f["extra"] + f["comment"])
 
 
 def _end(f: Mapping[str, int]) -> bytes:

@@ -91,7 +91,7 @@ def places(
     engine_socket = home / "engine.sock"
     with ExitStack() as stack:
 
-        def listen(family: int, address: object) -> object:
+        def listen(family: int, address: object) -> Any:
             return stack.enter_context(canary_listener(family, address))
 
         gateway = gateway_address(engine)

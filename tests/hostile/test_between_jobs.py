@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from packaging.utils import canonicalize_name
 
 from fakes.house import a_wheel
 from fakes.index import FakeIndex
@@ -77,7 +78,7 @@ def test_the_wheelhouse(client: docker.DockerClient, builder_image: str, tmp_pat
         return index
 
     index = an_index()
-    kept = index.fetch(*index.files("helper"))
+    kept = index.fetch(*index.files(canonicalize_name("helper")))
     kept.chmod(0o666)
     walls = ALL_UP if wall_is_up else options(volumes=[f"{kept}:/mnt/helper.whl"])
     requires = '"helper==1.0"'
@@ -108,7 +109,7 @@ def image_with_root_s_program(engine: docker.DockerClient, builder_image: str) -
     dockerfile = io.BytesIO(DOCKERFILE.format(image=builder_image).encode())
     image, _ = engine.images.build(fileobj=dockerfile, labels={ROLE: "test"}, rm=True)
     yield str(image.id)
-    engine.images.remove(image.id)
+    engine.images.remove(str(image.id))
 
 
 def test_programs_of_root(client: docker.DockerClient, image_with_root_s_program: str, tmp_path: Path) -> None:

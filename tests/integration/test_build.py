@@ -113,9 +113,9 @@ def test_the_emitted_dockerfile_builds_without_a_compiler(mirror: Mirror, built:
     client = docker.from_env()
     try:
         image, _ = client.images.build(path=str(mirror.folder), dockerfile="Dockerfile", nocache=True, rm=True)
-        listed = client.containers.run(image.id, ["pip", "list", "--format=json"], network_mode="none", remove=True)
+        listed = client.containers.run(image, ["pip", "list", "--format=json"], network_mode="none", remove=True)
         assert pins(KINDS).items() <= {p["name"].lower(): p["version"] for p in json.loads(listed)}.items()
-        client.images.remove(image.id)
+        client.images.remove(str(image.id))
     finally:
         client.close()
 

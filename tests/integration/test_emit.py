@@ -109,10 +109,10 @@ def test_the_dockerfile_builds(
     image, _ = client.images.build(path=str(tmp_path), rm=True, forcerm=True)
     try:
         script = f"import os, trapped; print(trapped.VALUE, [k for k, v in os.environ.items() if {bridge_url!r} in v])"
-        output = client.containers.run(image.id, ["python3", "-c", script], network_mode="none", remove=True)
+        output = client.containers.run(image, ["python3", "-c", script], network_mode="none", remove=True)
         assert "1 []" == output.decode().strip()
     finally:
-        client.images.remove(image.id, force=True)
+        client.images.remove(str(image.id), force=True)
 
 
 def test_uv_installs(tmp_path: Path) -> None:

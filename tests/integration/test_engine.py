@@ -47,7 +47,12 @@ def client() -> Iterator[docker.DockerClient]:
 def test_the_engine_is_reached_without_a_question() -> None:
     """Where an engine answers, nobody is asked and nothing is said."""
     heard: list[str] = []
-    engine = connect(heard.append, lambda question: bool(heard.append(question)))
+
+    def refuse(question: str) -> bool:
+        heard.append(question)
+        return False
+
+    engine = connect(heard.append, refuse)
     assert engine.ping()
     engine.close()
     assert [] == heard

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.models.images import Image
 
 from fakes.sdists import LIMITS, backend_task, backend_that_leaves, instead_of_the_agent, program_task
 from fakes.second_engine import Cable, SecondEngine, second_engine
@@ -43,7 +44,7 @@ def second(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-def images(engine: docker.DockerClient, role: str) -> list[docker.models.images.Image]:
+def images(engine: docker.DockerClient, role: str) -> list[Image]:
     return [image for image in engine.images.list(filters={"label": f"{ROLE}={role}"}) if image.tags]
 
 

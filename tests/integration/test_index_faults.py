@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -314,7 +314,7 @@ def test_stopping_ends_every_wait(house: House, name: NormalizedName, tmp_path: 
         house.inside.plan(method, part, fault, math.inf)
     index = house.open(tmp_path, SLEEPY)
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(index.publish, a_wheel(name)), pool.submit(index.files, name)]
+        waiting: list[Future[Any]] = [pool.submit(index.publish, a_wheel(name)), pool.submit(index.files, name)]
         while len({seen.path for seen in house.inside.seen if seen.fault == fault}) < 2:
             time.sleep(0.02)
         time.sleep(0.5)

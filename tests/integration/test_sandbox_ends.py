@@ -347,7 +347,7 @@ def test_nothing_is_left(engine: docker.DockerClient, runner: Runner) -> None:
 def left(engine: docker.DockerClient) -> dict[str, object]:
     """Everything that a run could leave behind; other tests' containers may come and go."""
     gc.collect()
-    filters = {"label": f"{TASK_LABEL}=left-{os.getpid()}"}
+    filters: dict[str, str | list[str] | bool] = {"label": f"{TASK_LABEL}=left-{os.getpid()}"}
     return {
         "containers": engine.containers.list(all=True, filters=filters, ignore_removed=True),
         "volumes": len(engine.volumes.list()),
@@ -385,7 +385,7 @@ def test_the_next_run_sweeps_what_a_killed_tool_left(engine: docker.DockerClient
         assert tool.stdout is not None
         assert b"unpack\n" == tool.stdout.readline()
         sandbox = DockerSandbox(engine)
-        filters = {"label": f"{TASK_LABEL}={label}"}
+        filters: dict[str, str | list[str] | bool] = {"label": f"{TASK_LABEL}={label}"}
         sandbox.sweep()
         assert 1 == len(engine.containers.list(all=True, filters=filters))
         tool.kill()
@@ -420,7 +420,9 @@ def test_a_container_says_what_it_does(engine: docker.DockerClient, runner: Runn
     names: list[str] = []
 
     def look(_: str) -> None:
-        names.extend(c.name for c in engine.containers.list(filters={"label": f"{TASK_LABEL}=compile numpy 1.23.5"}))
+        names.extend(
+            str(c.name) for c in engine.containers.list(filters={"label": f"{TASK_LABEL}=compile numpy 1.23.5"})
+        )
 
     program = "send(frame(STAGE, 0, b'here'))\nimport time; time.sleep(1)\nresult()"
     sandbox = DockerSandbox(engine, options=instead_of_the_agent(program))

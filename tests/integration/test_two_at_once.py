@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -136,10 +137,10 @@ def survive(dying: Site, living: Site, witness: Witness) -> float:
     return waited_s
 
 
-def succeeded(run: Run) -> list[dict[str, object]]:
+def succeeded(run: Run) -> list[dict[str, Any]]:
     """The outcomes of a run that must have gone well."""
     assert 0 == run.wait(), run.text
-    outcomes: list[dict[str, object]] = run.json()["targets"][0]["outcomes"]
+    outcomes: list[dict[str, Any]] = run.json()["targets"][0]["outcomes"]
     return outcomes
 
 

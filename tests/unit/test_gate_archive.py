@@ -293,7 +293,7 @@ def test_large_zip64_sizes_in_the_extra_field_are_read() -> None:
     """Sizes that a ZIP64 field stands in for are taken from it, in both headers."""
     stored = len(deflate(b"VALUE = 1\n"))
     field = extra(1, struct.pack("<2Q", 10, stored))
-    fields = {"size": 0xFFFFFFFF, "stored": 0xFFFFFFFF, "extra": field}
+    fields: dict[str, int | bytes] = {"size": 0xFFFFFFFF, "stored": 0xFFFFFFFF, "extra": field}
     attack = member(lambda entry: replace(entry, local=fields, central=fields))
     assert [] == judged(attack(pure_wheel()))
 

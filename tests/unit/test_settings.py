@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -53,7 +54,7 @@ def decide(
     return load(environment=environment or {}, folder=project, flags=flags or {}, machine=machine)
 
 
-def problems(machine: Machine, project: Path, text: str = "", **sources: Mapping[str, str]) -> list[str]:
+def problems(machine: Machine, project: Path, text: str = "", **sources: Mapping[str, Any]) -> list[str]:
     """What is said about a project's file, an environment and flags."""
     (project / "mirror.toml").write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
