@@ -61,7 +61,7 @@ def test_every_line_in_one_pass(site: Site) -> None:
         "asked.txt:1:1 no-such-project: there is no project pil → did you mean pillow?",
         "asked.txt:2:1 no-such-version: no release answers demo>=9 → there are 1.0, 2.0 and 1 more",
         f"asked.txt:3:1 only-foreign-wheels: foreign 1.0 has no sdist, and no wheel for {target}, only for"
-        " cp311-manylinux_2_17_x86_64 → ask its maintainers to publish an sdist",
+        " Linux (glibc) x86_64 → ask its maintainers to publish an sdist",
         "asked.txt:4:1 yanked: every release that answers gone was yanked (1.0: it \\x1b[2J broke) → write gone==1.0 if"
         " you want it all the same",
         "asked.txt:5:1 python-too-old: later 1.0 needs Python >=3.14, and the target has 3.11 → give `--python 3.14`",

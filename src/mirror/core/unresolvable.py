@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
@@ -23,6 +24,14 @@ from mirror.core.text import visible
 SHOWN = 5
 """Versions, platforms or names that are listed: enough to choose from, and few enough to read."""
 _LATER_PYTHONS = 20
+_PLATFORM = re.compile(r"([a-z]+)\d*(?:_\d+)*_?(\w*)")
+_SYSTEMS = {
+    "linux": "Linux",
+    "macosx": "macOS",
+    "manylinux": "Linux (glibc)",
+    "musllinux": "Linux (musl)",
+    "win": "Windows",
+}
 _PROJECTS = {
     "attr": "attrs",
     "bs4": "beautifulsoup4",
@@ -243,7 +252,7 @@ def _wrong_python(
 
 def _foreign(line: RequirementLine, target: Target, fitting: Sequence[Release], there: Sequence[Release]) -> Problem:
     newest = fitting[-1]
-    wheels = _some(_platforms(newest))
+    wheels = _some(_platforms(newest, target))
     sdist = f"no sdist for Python {target.python}" if len(_wheels(newest)) < len(newest.files) else "no sdist"
     what = f"{line.name} {newest.version} has {sdist}, and no wheel for {target}, only for {wheels}"
     good = [release for release in there if release.is_good and release.is_usable(target)]
@@ -251,11 +260,22 @@ def _foreign(line: RequirementLine, target: Target, fitting: Sequence[Release], 
     return _problem(line, "only-foreign-wheels", what, hint)
 
 
-def _platforms(release: Release) -> list[str]:
-    """What the wheels of a release run on, as they say it: `cp311-cp311-manylinux_2_17_x86_64`."""
-    return sorted(
-        {f"{tag.interpreter}-{tag.platform}" for wheel in _wheels(release) for tag in parse_wheel_filename(wheel)[3]}
-    )
+def _platforms(release: Release, target: Target) -> list[str]:
+    """What the wheels of a release run on: `macOS arm64`, `Windows amd64`, `CPython 3.12 on Linux (musl) x86_64`."""
+    tags = {tag for wheel in _wheels(release) for tag in parse_wheel_filename(wheel)[3]}
+    return sorted({_platform(tag, target) for tag in tags})
+
+
+def _platform(tag: Tag, target: Target) -> str:
+    found = _PLATFORM.fullmatch(tag.platform)
+    system = _SYSTEMS.get(found[1]) if found else None
+    if found is None or system is None:
+        return f"{tag.interpreter}-{tag.platform}"
+    architecture = found[2] or "x86"  # win32
+    where = f"{system} {architecture}"
+    # Where only the interpreter is another one, that is what has to be told.
+    is_ours = found[1] == "musllinux" and architecture == target.architecture
+    return f"{tag.interpreter} on {where}" if is_ours else where
 
 
 def _wheels(release: Release) -> list[str]:
