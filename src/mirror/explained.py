@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.parser import BytesParser
 
 from packaging.requirements import Requirement
@@ -21,6 +22,8 @@ from mirror.ports import Index
 from mirror.window.core_metadata import read_from
 
 PAGES_AT_ONCE = 8
+MOST_PAGES = 200
+"""Of a longer file, besides what the resolver names, so many projects are looked at."""
 MOST_SKIPPED = 10
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 
@@ -28,13 +31,18 @@ _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 def why_not(requirements: Requirements, target: Target, index: Index, said: MirrorError) -> BadInputError:
     """What is wrong with the user's lines, by what the index has; else what the resolver `said`, and of which lines."""
     lines = (*requirements.requirements, *requirements.constraints)
-    names = {line.name for line in lines}
+    told = {canonicalize_name(word) for line in said.details for word in _NAME.findall(line)}
+    names = [*dict.fromkeys(line.name for line in sorted(lines, key=lambda line: line.name not in told))][:MOST_PAGES]
     with ThreadPoolExecutor(PAGES_AT_ONCE) as pool:
         pages = dict(zip(names, pool.map(index.files, names), strict=True))
-    problems = explain(requirements, target, lambda name: pages[name] if name in pages else index.files(name))
+    looked_at = replace(
+        requirements,
+        requirements=tuple(line for line in requirements.requirements if line.name in pages),
+        constraints=tuple(line for line in requirements.constraints if line.name in pages),
+    )
+    problems = explain(looked_at, target, lambda name: pages[name] if name in pages else index.files(name))
     if problems:
         return RequirementsError(problems)
-    told = {canonicalize_name(word) for line in said.details for word in _NAME.findall(line)}
     return BadInputError(
         said.code,
         f"the requirements cannot be met together on {target}",

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from fakes.command import free_port
 from fakes.upstream import Upstream
 from fakes.wheels import checked_wheel
+from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.layout import ROUTES
 from mirror.adapters.devpi.server import EmbeddedServer
@@ -108,3 +109,37 @@ def test_it_holds_for_an_index_that_stood_before(world: World) -> None:
         assert [PRIVATE] == listed(index, "corp-tools")
     finally:
         server.stop()
+
+
+def test_the_settings_may_drop_it_again(world: World) -> None:
+    """What somebody has put among the bases by hand stays there."""
+    server, index = world.index(EmbeddedServer, "corp-*")
+    try:
+        assert [PRIVATE] == listed(index, "corp-tools")
+        server, index = world.index(EmbeddedServer)
+        assert [FORGED] == listed(index, "corp-tools")
+        assert ["root/pypi"] == bases(server)
+        add_base(server)
+        server, index = world.index(EmbeddedServer, "corp-*")
+        assert ["root/corp", "root/extra", "root/pypi"] == bases(server)
+        assert [PRIVATE] == listed(index, "corp-tools")
+    finally:
+        server.stop()
+
+
+def client(server: EmbeddedServer) -> tuple[DevpiClient, str]:
+    info = server.status()
+    assert info is not None
+    return DevpiClient(f"http://127.0.0.1:{info.port}", info.administrator), info.url
+
+
+def bases(server: EmbeddedServer) -> list[str]:
+    root, stage = client(server)
+    found: list[str] = (root.get(f"{stage}?no_projects=").result() or {})["bases"]
+    return found
+
+
+def add_base(server: EmbeddedServer) -> None:
+    root, stage = client(server)
+    assert 200 == root.send("PUT", f"{root.root}/root/extra", json={"type": "stage", "bases": []}).status
+    assert 200 == root.send("PATCH", stage, json=["bases=root/extra,root/pypi"]).status

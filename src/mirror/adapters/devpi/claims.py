@@ -41,7 +41,7 @@ class Claim:
     owner: str
     beat: int
     renewed: float
-    """By the index's clock (POSIX seconds)."""
+    """By the index's clock (POSIX seconds); 0 where that was not known."""
 
 
 class DevpiClaims:
@@ -66,7 +66,8 @@ class DevpiClaims:
         """As ports.Claims.sweep."""
         with suppress(MirrorError):
             for key, claim in self._read_all():
-                if _is_of_the_dead(claim) or self._now_there - claim.renewed > SWEPT_AFTER_S:
+                is_old = claim.renewed > 0 and self._now_there - claim.renewed > SWEPT_AFTER_S
+                if is_old or _is_of_the_dead(claim):
                     self._delete(key, claim.number)
 
     @contextmanager

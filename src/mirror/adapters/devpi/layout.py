@@ -20,7 +20,7 @@ OWNER = "mirror"
 STAGE = "mirror/alpine"
 ROUTES = "MIRROR_ROUTES"
 """The variable that names the file of the further upstreams to our plugin."""
-_STAGE_SETTINGS = {
+_STAGE_SETTINGS: Mapping[str, Any] = {
     "type": "stage",
     "bases": ["root/pypi"],
     "volatile": False,
@@ -50,12 +50,25 @@ def lay_out(
         _send(root, "PUT", OWNER, {"password": owner_password})
     for one in further:
         _tend_further(root, one)
-    bases = [*(f"root/{one.name}" for one in further), "root/pypi"]
+    ours = [f"root/{one.name}" for one in further]
     there = root.get(f"{root.root}/{STAGE}?no_projects=")
     if there.status == 404:
-        _send(root, "PUT", STAGE, {**_STAGE_SETTINGS, "bases": bases})
-    elif (there.result() or {}).get("bases") != bases:
+        _send(root, "PUT", STAGE, {**_STAGE_SETTINGS, "bases": [*ours, *_STAGE_SETTINGS["bases"]]})
+        return
+    found = [str(base) for base in (there.result() or {}).get("bases") or ()]
+    bases = [*ours, *(base for base in found if base not in ours and not _was_ours(root, base))]
+    if found != bases:
         _send(root, "PATCH", STAGE, [f"bases={','.join(bases)}"])
+
+
+def _was_ours(root: DevpiClient, base: str) -> bool:
+    """Whether a base is the mirror of a further upstream that the settings do not have any more."""
+    settings = root.get(f"{root.root}/{base}?no_projects=").result() or {}
+    return settings.get("title") == _title(base.rpartition("/")[2])
+
+
+def _title(name: str) -> str:
+    return f"further upstream {name}"
 
 
 def _tend_further(root: DevpiClient, upstream: FurtherUpstream) -> None:
@@ -63,7 +76,7 @@ def _tend_further(root: DevpiClient, upstream: FurtherUpstream) -> None:
     wanted = {"mirror_url": upstream.url, **_MIRROR_SETTINGS}
     there = root.get(f"{root.root}/{path}?no_projects=")
     if there.status == 404:
-        _send(root, "PUT", path, {"type": "mirror", "title": f"upstream {upstream.name}", **wanted})
+        _send(root, "PUT", path, {"type": "mirror", "title": _title(upstream.name), **wanted})
     elif changes := _changes(there.result() or {}, wanted):
         _send(root, "PATCH", path, changes)
 
