@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -26,6 +29,10 @@ from mirror.ports import End, Ended, Task
 
 pytestmark = [
     pytest.mark.docker,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("dockerd"),
+        reason="starts an engine of its own, which takes root and dockerd",
+    ),
     # The Docker SDK leaves the socket open over which it reached no engine.
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket"),
     pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"),
