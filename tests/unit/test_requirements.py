@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
 from mirror.core.errors import ExitStatus
-from mirror.core.model import Location, RequirementLine, Requirements
+from mirror.core.model import Location, RequirementLine, Requirements, Target
 from mirror.core.requirements import RequirementsError, parse
+from mirror.core.target import applies
 
 DATA = Path(__file__).parent / "data" / "requirements"
 CASES = tomllib.loads((DATA / "problems.toml").read_text(encoding="utf-8"))["case"]
@@ -259,3 +260,31 @@ def test_anything_is_parsed_or_refused(first: bytes, second: bytes) -> None:
     else:
         again = "\n".join(texts(read))
         assert texts(read) == texts(parsed(again))
+
+
+VALUES = st.sampled_from(
+    [
+        *("python_version", "python_full_version", "implementation_version", "platform_release", "sys_platform"),
+        *("platform_version", "os.name", "python_implementation", "extra", "extras", "dependency_groups"),
+        *("'3'", "'3.8'", "'3.*'", "'linux'", "''", "'5.10-generic'", "'3.8, 3.9'"),
+    ]
+)
+OPERATORS = st.sampled_from(["<", "<=", "==", "!=", ">=", ">", "~=", "===", "in", "not in"])
+COMPARISONS = st.tuples(VALUES, OPERATORS, VALUES).map(" ".join)
+MARKERS = st.recursive(
+    COMPARISONS,
+    lambda inner: st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda parts: f"({' '.join(parts)})"),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=500, deadline=2_000)
+@given(MARKERS, st.sampled_from(["3.8", "3.11", "3.14"]))
+def test_a_marker_has_an_answer_or_is_refused(marker: str, python: str) -> None:
+    """What is not refused as bad can be told true or false on every target, so that nothing fails there."""
+    try:
+        read = parsed(f"foo; {marker}")
+    except RequirementsError as error:
+        assert ["bad-marker"] == [problem.code for problem in error.problems]
+    else:
+        assert {True, False} >= {applies(line.text, Target(python=python)) for line in read.requirements}

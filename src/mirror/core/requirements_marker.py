@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from packaging.markers import InvalidMarker, Marker
+
 from mirror.core.requirements_text import LogicalLine, Problem
+from mirror.core.target import has_answer
 from mirror.core.text import did_you_mean, visible
 
 DEEPEST_NESTING = 50
@@ -40,6 +43,10 @@ _TOKEN = re.compile(
     r"""|(?P<operator>[=<>!~&|]+)|(?P<open>\()|(?P<close>\))|(?P<space>\s+)|(?P<other>.)""",
     re.DOTALL,
 )
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[A-Za-z_][\w.]*)"""
+_COMPARISON = re.compile(rf"(?P<left>{_VALUE})\s*(?P<operator>[=<>!~]+|not\s+in\b|in\b)\s*(?P<right>{_VALUE})")
+_OF_LOCKS = frozenset({"extras", "dependency_groups"})
+_OF_VERSIONS = frozenset({"python_version", "python_full_version", "implementation_version", "platform_release"})
 _OPERATORS = frozenset({"===", "==", "~=", "!=", "<=", ">=", "<", ">"})
 _INSTEAD = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!=", "&&": "and", "&": "and", "||": "or", "|": "or"}
 _EXAMPLE = 'write one such as python_version < "3.12"'
@@ -55,7 +62,7 @@ def too_deep(marker: str) -> bool:
 
 
 def explain_marker(line: LogicalLine, offset: int, marker: str) -> Problem:
-    """The problem with a marker that does not parse; it stands at `offset`, behind the semicolon."""
+    """The problem with a marker that does not parse, or has no answer; it stands at `offset`, behind the semicolon."""
 
     def problem(at: int, what: str, hint: str) -> Problem:
         return line.problem(offset + at, "bad-marker", what, hint)
@@ -76,8 +83,34 @@ def explain_marker(line: LogicalLine, offset: int, marker: str) -> Problem:
             return problem(match.start(), *found)
     if opened:
         return problem(opened[-1], "a parenthesis is not closed", "add the missing )")
+    return problem(*_explain_whole(marker))
+
+
+def _explain_whole(marker: str) -> tuple[int, str, str]:
+    """Where each token is well: the comparison that has no answer, or all of it."""
+    for match in _COMPARISON.finditer(marker):
+        if _has_no_answer(match[0]):
+            return match.start(), *_explain_comparison(match)
     start = len(marker) - len(marker.lstrip())
-    return problem(start, f"'{visible(marker.strip())}' is not a marker", _EXAMPLE)
+    return start, f"'{visible(marker.strip())}' is not a marker", _EXAMPLE
+
+
+def _has_no_answer(comparison: str) -> bool:
+    try:
+        return not has_answer(Marker(comparison))
+    except InvalidMarker:
+        return False
+
+
+def _explain_comparison(match: re.Match[str]) -> tuple[str, str]:
+    what = f"{visible(match[0])} has no answer"
+    if not_here := _OF_LOCKS & {match["left"], match["right"]}:
+        return what, f"{min(not_here)} is for lock files: remove it"
+    if not {match["left"], match["right"]} & _VARIABLES:
+        return what, f"compare a marker variable: {_EXAMPLE}"
+    if match["operator"] == "~=" and _OF_VERSIONS & {match["left"], match["right"]}:
+        return what, 'behind ~= write a version of two parts or more, such as ~= "3.8"'
+    return what, "compare with == or !="
 
 
 def _explain_token(kind: str, token: str) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from mirror.core.model import RequirementLine
 from mirror.core.requirements_marker import explain_marker, too_deep
 from mirror.core.requirements_text import LogicalLine, Problem
+from mirror.core.target import has_answer
 from mirror.core.text import visible
 
 LONGEST_SPECIFIER = 4_000
@@ -71,8 +72,14 @@ def _parse(line: LogicalLine, offset: int, text: str) -> RequirementLine | None:
 
 @lru_cache(maxsize=4096)
 def _marker(text: str) -> str:
-    """The normal form of a marker; exported requirements repeat a few of them on every line."""
-    return str(Marker(text))
+    """The normal form of a marker; exported requirements repeat a few of them on every line.
+
+    Raises InvalidMarker, also for one that has no answer.
+    """
+    marker = Marker(text)
+    if not has_answer(marker):
+        raise InvalidMarker(text)
+    return str(marker)
 
 
 def _elsewhere(line: LogicalLine, offset: int, text: str) -> Problem | None:

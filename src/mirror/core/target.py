@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import MappingProxyType
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -62,6 +63,18 @@ def takes_python(requires_python: str | None, python: str) -> bool:
         return SpecifierSet(requires_python).contains(f"{python}.99", prereleases=True)
     except InvalidSpecifier:
         return True
+
+
+def has_answer(marker: Marker) -> bool:
+    """Whether a marker can be evaluated at all: `sys_platform ~= "1"` parses, and means nothing (PEP 508).
+
+    Which Python the target has makes no difference to that.
+    """
+    try:
+        marker.evaluate(_environment(Target(python="3.11"), 0))
+    except (KeyError, ValueError):  # UndefinedEnvironmentName; UndefinedComparison, InvalidVersion
+        return False
+    return True
 
 
 def applies(requirement: str, target: Target) -> bool:
