@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from email.parser import BytesParser
@@ -54,11 +54,29 @@ def why_not(requirements: Requirements, target: Target, index: Index, said: Mirr
     )
 
 
-def placed(error: BadInputError, name: NormalizedName, requirements: Requirements) -> BadInputError:
-    """The same error with where the user asks for that project."""
-    lines = [line for line in (*requirements.requirements, *requirements.constraints) if line.name == name]
-    where = [f"asked    at {line.location}" for line in lines]
-    return BadInputError(error.code, error.what, hint=error.hint, details=(*where, *error.details))
+def together(wrong: Sequence[tuple[NormalizedName, BadInputError]], requirements: Requirements) -> BadInputError:
+    """What is wrong with the files of one or more projects, as one error, with where the user asks for them."""
+    lines = (*requirements.requirements, *requirements.constraints)
+    found = {name: [line.location for line in lines if line.name == name] for name, _ in wrong}
+    # In the order of the lines; what only a requirement of a requirement asks for has none, and comes last.
+    wrong = sorted(wrong, key=lambda one: (not found[one[0]], found[one[0]][:1]))
+    places = {name: [visible(str(location), 500) for location in locations] for name, locations in found.items()}
+    if len(wrong) == 1:
+        ((name, error),) = wrong
+        asked = [f"asked    at {place}" for place in places[name]]
+        return BadInputError(error.code, error.what, hint=error.hint, details=(*asked, *error.details))
+    details: list[str] = []
+    for name, error in wrong:
+        details.append(" ".join((*places[name][:1], f"{error.code}: {error.what} → {error.hint}")))
+        details += [f"  also at {place}" for place in places[name][1:]]
+        details += [f"  {seen}" for seen in error.details]
+    codes = {error.code for _, error in wrong}
+    return BadInputError(
+        min(codes) if len(codes) == 1 else "requirements",
+        f"the files of {len(wrong)} projects are not what the requirements allow",
+        hint="mend what is listed, then run again",
+        details=details,
+    )
 
 
 def skipped_lines(requirements: Requirements, target: Target) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Pipeline:
                 raise
             raise explained.why_not(requirements, self.target, self.index, error) from error
         check_all_hashed(pins, requirements)
-        packages = tuple(self._lock_package(pin, requirements) for pin in pins)
+        packages = self._lock_packages(pins, requirements)
         explained.check_extras(requirements, self.target, self.index, packages)
         return make_plan(Lock(target=self.target, packages=packages), self.recipes)
 
@@ -145,6 +145,18 @@ class Pipeline:
         with suppress(MirrorError):
             self._resolve(requirements)
 
+    def _lock_packages(self, pins: tuple[Pin, ...], requirements: Requirements) -> tuple[LockedPackage, ...]:
+        """All packages of the lock. Raises BadInputError with everything that is wrong with any of them."""
+        packages, wrong = [], []
+        for pin in pins:
+            try:
+                packages.append(self._lock_package(pin, requirements))
+            except BadInputError as error:
+                wrong.append((pin[0], error))
+        if wrong:
+            raise explained.together(wrong, requirements) from wrong[0][1]
+        return tuple(packages)
+
     def _lock_package(self, pin: Pin, requirements: Requirements) -> LockedPackage:
         """One package of the lock. Where the user gave hashes, upstream's files must have one of them."""
         files = self.index.files(pin[0])
@@ -154,10 +166,7 @@ class Pipeline:
         # A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from was.
         ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file)}
         listed = [file for file in files if file not in ours or f"sha256:{file.sha256}" in hashes]
-        try:
-            package = lock_package(pin, listed, self.target, hashes)
-        except BadInputError as error:
-            raise explained.placed(error, pin[0], requirements) from error
+        package = lock_package(pin, listed, self.target, hashes)
         more = [
             file for file in lock_package(pin, files, self.target).wheels if file in ours and file not in package.wheels
         ]

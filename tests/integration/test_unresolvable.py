@@ -121,3 +121,13 @@ def test_a_hash_that_is_not_the_files(site: Site) -> None:
     assert "asked    at asked.txt:1:1" in said
     assert f"expected sha256:{forged}" in said
     assert any(line.startswith("got      sha256:") and line.endswith("/demo-2.0-py3-none-any.whl") for line in said)
+
+
+def test_every_hash_that_is_not_the_files(site: Site) -> None:
+    """In one pass, in the order of the lines."""
+    forged = f"--hash=sha256:{'0' * 64}"
+    said = refused(site, f"pillow==1.0 {forged}\ndemo==2.0 {forged}\n")
+    assert ["asked.txt:1:1 hash-mismatch:", "asked.txt:2:1 hash-mismatch:"] == [
+        " ".join(line.split(" ")[:2]) for line in said if line.startswith("asked.txt")
+    ]
+    assert 2 == sum(line.startswith("got      sha256:") for line in said)

@@ -33,6 +33,7 @@ from mirror.core.model import (
     Reused,
     Verified,
 )
+from mirror.core.requirements import parse
 from mirror.ports import End
 
 ARTICLE = requirements("pandas~=1.5.2", "numpy~=1.23.0", "Django~=4.1.4")
@@ -316,6 +317,35 @@ class TestHashes:
         ) == (caught.value.code, caught.value.details)
         assert [] == house.ran
         assert 0 == house.index.calls["fetch numpy-1.23.5.tar.gz"]
+
+    def test_every_forged_file_is_told_in_one_pass(self, house: House) -> None:
+        """Each with where it is asked for, what was expected, what there is, and from where."""
+        forged = ["0" * 64, "1" * 64, "2" * 64]
+        numpy = file(house, "numpy-1.23.5.tar.gz")
+        files = {
+            "requirements.txt": f"pandas==1.5.3 --hash=sha256:{forged[0]}\nnumpy==1.23.5 --hash=sha256:{forged[1]}\n",
+            "constraints.txt": f"pandas==1.5.3 --hash=sha256:{forged[2]}\n",
+        }
+        asked = parse(["requirements.txt"], ["constraints.txt"], lambda name: files[name].encode())
+        house.script({"pandas==1.5.3": ["pandas 1.5.3"], "numpy==1.23.5": ["numpy 1.23.5"]}, {})
+        with pytest.raises(BadInputError) as caught:
+            house.pipeline().build(asked)
+        changed = "if the files were changed on purpose, update the hashes; else find out who changed them"
+        assert (
+            "hash-mismatch",
+            (
+                "requirements.txt:1:1 hash-mismatch: requirements and constraints allow no hash of pandas 1.5.3 in"
+                " common → one of them is out of date: update it",
+                "  also at constraints.txt:1:1",
+                f"  in requirements: sha256:{forged[0]}",
+                f"  in constraints: sha256:{forged[2]}",
+                "requirements.txt:2:1 hash-mismatch: no file of numpy 1.23.5 has a hash that the requirements allow"
+                f" → {changed}",
+                f"  expected sha256:{forged[1]}",
+                f"  got      sha256:{numpy.sha256} from {numpy.url}",
+            ),
+        ) == (caught.value.code, caught.value.details)
+        assert [] == house.ran
 
     def test_a_right_hash_builds_and_the_wheel_made_of_it_is_taken_next_time(self, house: House) -> None:
         """Our wheel is in nobody's list of hashes; the sdist it was compiled from was."""

@@ -10,15 +10,11 @@ from mirror.core.model import RequirementLine, Requirements
 
 
 def allowed_hashes(pin: Pin, requirements: Requirements) -> tuple[str, ...]:
-    """The hashes that the requirements allow for this release; where constraints have some too, what both allow."""
+    """The hashes that the requirements allow for this release; where constraints have some too, what both allow.
 
-    def of(lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:
-        # Lines with markers may name several versions, each with the hashes of its own files.
-        spoken = [line for line in lines if line.name == pin[0] and line.hashes]
-        meant = [line for line in spoken if Requirement(line.text).specifier.contains(pin[1], prereleases=True)]
-        return tuple(dict.fromkeys(found for line in meant for found in line.hashes))
-
-    asked, constrained = of(requirements.requirements), of(requirements.constraints)
+    Raises BadInputError (`hash-mismatch`) where these have none in common.
+    """
+    asked, constrained = (_hashes_of(pin, lines) for lines in (requirements.requirements, requirements.constraints))
     if not asked or not constrained:
         return asked or constrained
     both = tuple(found for found in asked if found in constrained)
@@ -36,7 +32,8 @@ def check_all_hashed(pins: tuple[Pin, ...], requirements: Requirements) -> None:
     """Once one requirement has a hash, what it needs must have one too, as in pip. Raises BadInputError."""
     if not any(line.hashes for line in requirements.requirements):
         return
-    bare = [f"{name} {version}" for name, version in pins if not allowed_hashes((name, version), requirements)]
+    lines = (*requirements.requirements, *requirements.constraints)
+    bare = [f"{name} {version}" for name, version in pins if not _hashes_of((name, version), lines)]
     if bare:
         raise BadInputError(
             "hash-missing",
@@ -44,3 +41,10 @@ def check_all_hashed(pins: tuple[Pin, ...], requirements: Requirements) -> None:
             details=bare,
             hint="add them too, pinned and with hashes: `pip-compile --generate-hashes` or `uv export` writes all",
         )
+
+
+def _hashes_of(pin: Pin, lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:
+    # Lines with markers may name several versions, each with the hashes of its own files.
+    spoken = [line for line in lines if line.name == pin[0] and line.hashes]
+    meant = [line for line in spoken if Requirement(line.text).specifier.contains(pin[1], prereleases=True)]
+    return tuple(dict.fromkeys(found for line in meant for found in line.hashes))
