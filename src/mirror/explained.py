@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror.core.errors import BadInputError, MirrorError
-from mirror.core.model import LockedPackage, Requirements, Target
+from mirror.core.model import IndexFile, LockedPackage, Requirements, Target
 from mirror.core.requirements import RequirementsError
 from mirror.core.sdist_archive import read_tree
 from mirror.core.target import applies
@@ -24,6 +24,8 @@ from mirror.window.core_metadata import read_from
 PAGES_AT_ONCE = 8
 MOST_PAGES = 200
 """Of a longer file, besides what the resolver names, so many projects are looked at."""
+MOST_GUESSES = 100
+"""Names that somebody may have meant, over all lines: each is a question to upstream."""
 MOST_SKIPPED = 10
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 
@@ -40,7 +42,13 @@ def why_not(requirements: Requirements, target: Target, index: Index, said: Mirr
         requirements=tuple(line for line in requirements.requirements if line.name in pages),
         constraints=tuple(line for line in requirements.constraints if line.name in pages),
     )
-    problems = explain(looked_at, target, lambda name: pages[name] if name in pages else index.files(name))
+
+    def page(name: NormalizedName) -> tuple[IndexFile, ...]:
+        if name not in pages:  # a guess at what was meant
+            pages[name] = index.files(name) if len(pages) < len(names) + MOST_GUESSES else ()
+        return pages[name]
+
+    problems = explain(looked_at, target, page)
     if problems:
         return RequirementsError(problems)
     return BadInputError(

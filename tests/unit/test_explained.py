@@ -12,7 +12,7 @@ from fakes.index import FakeIndex
 from mirror.core.errors import MirrorError
 from mirror.core.model import IndexFile, Requirements, Target
 from mirror.core.requirements import RequirementsError, parse
-from mirror.explained import MOST_PAGES, MOST_SKIPPED, skipped_lines, why_not
+from mirror.explained import MOST_GUESSES, MOST_PAGES, MOST_SKIPPED, skipped_lines, why_not
 
 TARGET = Target(python="3.11")
 
@@ -53,6 +53,14 @@ def test_of_a_long_file_not_every_page_is_asked_for(index: CountedIndex) -> None
     assert isinstance(error, RequirementsError)
     assert f"requirements.txt:{len(names)}:1 " in error.details[-1]
     assert len(set(index.asked) & set(names)) == MOST_PAGES
+
+
+def test_only_so_many_guesses_are_asked_for(index: CountedIndex) -> None:
+    """A file full of names that only the own company has does not become thousands of questions to upstream."""
+    names = [f"nobody-{number}-at-all" for number in range(MOST_GUESSES)]
+    error = why_not(asked("\n".join(names)), TARGET, index, said("no"))
+    assert len(names) == len(error.details)
+    assert MOST_GUESSES == len(set(index.asked) - set(names))
 
 
 def test_what_only_shows_further_down_is_the_resolvers_to_tell(index: CountedIndex) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_unknown_extras(text: str, provided: set[str], expected: str | None) -> 
     """Those there are, are listed."""
     problem = explain_extras(asked(text).requirements[0], Version("1.0"), provided)
     assert expected == (str(problem) if problem else None)
+
+
+def test_of_very_many_lines_none_that_is_told_can_be_left_out() -> None:
+    """More than can all be tried: a set from which any other is missing would be no conflict."""
+    page = [listed(f"demo-{number}.0.tar.gz") for number in range(1, 31)]
+    lines = [line for number in range(1, 31) for line in (f"demo!={number}.0", f"demo>={number / 100}")]
+    (problem,) = explain(asked("\n".join(lines)), TARGET, lambda name: page if name == "demo" else ())
+    told = set(re.findall(r"demo[!>]=[\d.]+", problem.what))
+    assert {f"demo!={number}.0" for number in range(1, 31)} == told
 
 
 NAMES = ("demo", "other")

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import combinations
+from math import comb
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -24,6 +26,7 @@ from mirror.core.text import visible
 SHOWN = 5
 """Versions, platforms or names that are listed: enough to choose from, and few enough to read."""
 _LATER_PYTHONS = 20
+_MOST_TRIES = 2_000
 _PLATFORM = re.compile(r"([a-z]+)\d*(?:_\d+)*_?(\w*)")
 _SYSTEMS = {
     "linux": "Linux",
@@ -76,6 +79,9 @@ _PROJECTS = {
 }
 """What is imported, or what people call it, to the project that has it."""
 
+_Answered = tuple[RequirementLine, frozenset[Version]]
+"""A line, and the versions that answer it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -106,11 +112,15 @@ class Release:
         return any(not file.filename.endswith(".whl") or usable(file.filename, target) for file in files)
 
 
-def near_names(name: NormalizedName) -> tuple[NormalizedName, ...]:
-    """What may have been meant by a project that does not exist; whether those exist is for the index to say."""
+def near_names(name: NormalizedName, beside: Collection[NormalizedName] = ()) -> tuple[NormalizedName, ...]:
+    """What may have been meant by a project that does not exist; whether those exist is for the index to say.
+
+    `beside` are the other projects of the same requirements: what is written twice is often misspelt once.
+    """
     guesses = [_PROJECTS.get(name, "")]
     guesses += [name.removeprefix(word) for word in ("python-", "py-", "py") if name.startswith(word)]
     guesses += [name.removesuffix(word) for word in ("-python", "-py", "-dev") if name.endswith(word)]
+    guesses += get_close_matches(name[:100], sorted(beside)[:_MOST_TRIES], n=2, cutoff=0.8)
     guesses += get_close_matches(name[:100], NAMES, n=SHOWN, cutoff=0.75)
     guesses += [f"python-{name}", f"py{name}", f"{name}-python", name.replace("-", "")]
     guesses += [name[:-1] if name.endswith("s") else f"{name}s"]
@@ -130,12 +140,14 @@ def explain(
     """
     lines = [line for line in (*requirements.requirements, *requirements.constraints) if applies(line.text, target)]
     asked = {line.name for line in requirements.requirements if applies(line.text, target)}
+    names = frozenset(line.name for line in lines)
     problems: list[Problem] = []
-    matching: dict[NormalizedName, list[tuple[RequirementLine, frozenset[Version]]]] = defaultdict(list)
+    matching: dict[NormalizedName, list[_Answered]] = defaultdict(list)
     for line in lines:
         if line.name not in asked:
             continue  # a constraint on what nobody asks for, or on what is found out on the way
-        found = _explain_line(line, target, files)
+        there = releases(line.name, files(line.name))
+        found = _explain_line(line, target, there) if there else _no_project(line, names - {line.name}, files)
         if isinstance(found, Problem):
             problems.append(found)
         else:
@@ -164,15 +176,8 @@ def releases(name: NormalizedName, files: Iterable[IndexFile]) -> tuple[Release,
     return tuple(Release(version=version, files=tuple(found[version])) for version in sorted(found))
 
 
-def _explain_line(
-    line: RequirementLine,
-    target: Target,
-    files: Callable[[NormalizedName], Sequence[IndexFile]],
-) -> Problem | frozenset[Version]:
+def _explain_line(line: RequirementLine, target: Target, there: Sequence[Release]) -> Problem | frozenset[Version]:
     """What is wrong with this line alone, or the versions that answer it."""
-    there = releases(line.name, files(line.name))
-    if not there:
-        return _no_project(line, files)
     specifier = Requirement(line.text).specifier
     answers = [release for release in there if specifier.contains(release.version, prereleases=True)]
     if not answers:
@@ -197,8 +202,12 @@ def _explain_answers(
     return None if possible else _foreign(line, target, fitting, there)
 
 
-def _no_project(line: RequirementLine, files: Callable[[NormalizedName], Sequence[IndexFile]]) -> Problem:
-    near = [guess for guess in near_names(line.name) if files(guess)][:SHOWN]
+def _no_project(
+    line: RequirementLine,
+    beside: Collection[NormalizedName],
+    files: Callable[[NormalizedName], Sequence[IndexFile]],
+) -> Problem:
+    near = [guess for guess in near_names(line.name, beside) if files(guess)][:SHOWN]
     hint = f"did you mean {' or '.join(near)}?" if near else "check its name; what only your company has needs an index"
     return _problem(line, "no-such-project", f"there is no project {Requirement(line.text).name}", hint)
 
@@ -282,18 +291,37 @@ def _wheels(release: Release) -> list[str]:
     return [file.filename for file in release.files if file.filename.endswith(".whl")]
 
 
-def _conflicts(said: Sequence[tuple[RequirementLine, frozenset[Version]]]) -> Iterator[Problem]:
-    """Lines of the same project that no release answers together: two where two suffice, else all of them."""
+def _conflicts(said: Sequence[_Answered]) -> Iterator[Problem]:
+    """Lines of the same project that no release answers together: two where two suffice, else as few as do."""
     are_pairs = False
     for number, (line, versions) in enumerate(said):
         rival = next((other for other, others in said[:number] if not versions & others), None)
         if rival:
             are_pairs = True
             yield _problem(line, "conflict", f"{_shown(line)} contradicts {_placed(rival)}", "loosen one of the two")
-    if not are_pairs and said and not frozenset.intersection(*(versions for _, versions in said)):
-        *others, (line, _) = said
+    if not are_pairs and _is_conflict(said):
+        *others, (line, _) = _fewest(said)
         what = f"{_shown(line)} contradicts what these allow together: {', '.join(_placed(o) for o, _ in others)}"
         yield _problem(line, "conflict", what, "loosen one of them")
+
+
+def _fewest(said: Sequence[_Answered]) -> Sequence[_Answered]:
+    """The fewest lines that conflict; where there are too many to try all, some of which none can be left out."""
+    for size in range(3, len(said)):
+        if comb(len(said), size) > _MOST_TRIES:
+            break
+        if found := next(filter(_is_conflict, combinations(said, size)), None):
+            return found
+    kept = list(said)
+    for one in said:
+        without = [other for other in kept if other is not one]
+        if _is_conflict(without):
+            kept = without
+    return kept
+
+
+def _is_conflict(said: Sequence[_Answered]) -> bool:
+    return bool(said) and not frozenset.intersection(*(versions for _, versions in said))
 
 
 def _placed(line: RequirementLine) -> str:
