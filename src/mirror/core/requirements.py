@@ -79,6 +79,8 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     pre_releases: bool = False
     require_hashes: Location | None = None
+    badly_hashed: set[Location] = field(default_factory=set)
+    """Where lines stand with a hash that was refused."""
     seen: set[tuple[str, bool]] = field(default_factory=set)
 
     def include(self, include: Include, chain: tuple[str, ...]) -> None:
@@ -147,6 +149,8 @@ class _Reading:
                 self.constraints.append(line.requirement)
             elif line.requirement:
                 self.requirements.append(line.requirement)
+                if any(problem.code.startswith("hash-") for problem in line.problems):
+                    self.badly_hashed.add(line.requirement.location)
             if line.includes:
                 self.problems += found
                 found = []
@@ -172,14 +176,16 @@ def _constraint_problems(line: RequirementLine) -> list[Problem]:
 
 def _hash_problems(reading: _Reading) -> list[Problem]:
     """Once one requirement has a hash, each must have one and be pinned (pip's hash-checking mode)."""
-    first = reading.require_hashes or next((line.location for line in reading.requirements if line.hashes), None)
+    # A line whose hash is wrong was told so, and meant to have one.
+    meant = (line.location for line in reading.requirements if line.hashes or line.location in reading.badly_hashed)
+    first = reading.require_hashes or next(meant, None)
     if first is None:
         return []
     problems = []
     reason = f"{first} asks for them" if reading.require_hashes else f"{first} has one"
     for line in reading.requirements:
         shown = visible(line.text)
-        if not line.hashes:
+        if not line.hashes and line.location not in reading.badly_hashed:
             what = f"{shown} has no hash, and {visible(reason, 500)}"
             hint = "add --hash=sha256:…, or remove the others"
             problems.append(Problem(location=line.location, code="hash-missing", what=what, hint=hint))
