@@ -68,6 +68,9 @@ class Witness:
         self._ended: dict[int, float] = {}
         self._reported: set[str] = set()
         self._seen: dict[str, Published] = {}
+        self._uploads: Counter[str] = Counter()
+        self._read_to: dict[int, int] = {}
+        """How far each log was read, by its inode: it keeps that when it is put aside, and is gone some time later."""
 
     def saw(self, run: Run) -> None:
         """Remember a run that is over, and what it reported as built."""
@@ -142,18 +145,24 @@ class Witness:
                 yield f"{file} is served with other bytes"
 
     def _twice(self, there: Iterable[Published]) -> Iterable[str]:
-        uploads = self._uploads()
+        self._count_uploads()
         for project, count in Counter(file.project for file in there).items():
             if count > 1:
                 yield f"{project} has {count} files"
-            if uploads[project] != 1:
-                yield f"{project} was uploaded {uploads[project]} times"
+            if self._uploads[project] != 1:
+                yield f"{project} was uploaded {self._uploads[project]} times"
 
-    def _uploads(self) -> Counter[str]:
+    def _count_uploads(self) -> None:
         """Upload requests by project, as devpi's log tells them; one that changed nothing is among them."""
-        logs = (self._mirror.data / "devpi" / name for name in ("devpi.log.1", "devpi.log"))
-        text = b"".join(map(_read, logs)).decode(errors="replace")
-        return Counter(re.findall(rf" {_STAGE}: got submit release info '(\S+)'", text))
+        logs = [self._mirror.data / "devpi" / name for name in ("devpi.log.1", "devpi.log")]
+        inodes = {log.stat().st_ino: log for log in logs if log.exists()}
+        self._read_to = {inode: self._read_to.get(inode, 0) for inode in inodes}
+        for inode, log in inodes.items():
+            text = log.read_bytes()[self._read_to[inode] :]
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read_to[inode] += len(whole)
+            found = re.findall(rf" {_STAGE}: got submit release info '(\S+)'", whole.decode(errors="replace"))
+            self._uploads.update(found)
 
     def _compiled_again(self) -> Iterable[str]:
         for name, count in self._journal(
