@@ -230,10 +230,11 @@ def test_a_log_that_is_not_there_is_exit_status_1(folder: Path) -> None:
     assert err.startswith("error[no-log]: no log of numpy is kept\n")
 
 
-def test_empty_requirements_are_done_at_once(folder: Path) -> None:
+@pytest.mark.parametrize("command", ["build", "plan", "verify"])
+def test_empty_requirements_are_done_at_once(folder: Path, command: str) -> None:
     """Also for a script; no engine is asked for."""
     (folder / "requirements.txt").write_text("# nothing yet\n")
-    status, out, err = run(folder, "build", "requirements.txt", "--json")
+    status, out, err = run(folder, command, "requirements.txt", "--json")
     assert (0, {"version": 1, "targets": []}) == (status, json.loads(out))
     assert "nothing to build: the requirements are empty\n" == err
 

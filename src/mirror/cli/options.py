@@ -88,6 +88,16 @@ def read_requirements(parameters: dict[str, Any]) -> Requirements:
     )
 
 
+def is_nothing(requirements: Requirements, parameters: dict[str, Any], shown: Console) -> bool:
+    """Whether the requirements are empty; that is told, and to a script as an answer about no target."""
+    if requirements.requirements:
+        return False
+    shown.note("nothing to build: the requirements are empty")
+    if parameters["as_json"]:
+        shown.json({"version": 1, "targets": []})
+    return True
+
+
 def asker(parameters: dict[str, Any], shown: Console) -> Callable[[str], bool]:
     """How the user is asked before this machine is changed: --yes answers for them; nobody at a pipe can."""
 

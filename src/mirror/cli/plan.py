@@ -21,7 +21,10 @@ def plan(**parameters: Any) -> int:
     """Say what `mirror build FILE...` would compile and why, and what it would reuse. Runs no build."""
     with options.console(parameters) as console:
         requirements = options.read_requirements(parameters)
-        ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
+        settings = options.settings(parameters)
+        if options.is_nothing(requirements, parameters, console):
+            return ExitStatus.OK
+        ground = make_ground(settings, console, options.asker(parameters, console))
         plans = [ground.pipeline(images).plan(requirements) for images in ground.images]
         if parameters["as_json"]:
             console.json({"version": 1, "targets": [plan_json(found) for found in plans]})

@@ -30,10 +30,7 @@ def run_for_each_target(
     with options.console(parameters) as console:
         requirements = options.read_requirements(parameters)
         settings = options.settings(parameters)
-        if not requirements.requirements:
-            console.note("nothing to build: the requirements are empty")
-            if parameters["as_json"]:
-                console.json({"version": 1, "targets": []})
+        if options.is_nothing(requirements, parameters, console):
             return ExitStatus.OK
         ground = make_ground(settings, console, options.asker(parameters, console))
         reports: list[Report] = []
