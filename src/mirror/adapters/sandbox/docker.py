@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 import docker
@@ -53,7 +53,8 @@ class DockerSandbox:
         self._running: set[Any] = set()
         self._given_up = threading.Event()
         self._id = uuid.uuid4().hex[:8]
-        self._attempts = count(1)
+        self._attempts: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def run(self, task: Task, on_stage: Callable[[str], None]) -> Ended:
         """Run `task` in a container of its own, which is gone when this returns.
@@ -144,8 +145,7 @@ class DockerSandbox:
                 self._missing = check_limits(self._client.info(), self._accepted)
             variables = self._image_variables(task.image)
             options = self._options(task, this_process(), self._runtime, variables, self._missing)
-            name = container_name(task.label, f"{self._id}-{next(self._attempts)}")
-            return self._client.containers.create(name=name, **options)
+            return self._client.containers.create(name=self._name(task.label), **options)
         except ImageNotFound as error:
             raise UnusableError(
                 "image-missing", f"the image {task.image} is not on the engine", hint="run `mirror up` again"
@@ -154,6 +154,13 @@ class DockerSandbox:
             raise refusal(error) from error
         except ENGINE_ERRORS as error:
             raise _NoEngineError(error) from error
+
+    def _name(self, label: str) -> str:
+        """What it does, this run, and which attempt of this run at it."""
+        name = container_name(label, self._id)
+        with self._lock:
+            self._attempts[name] += 1
+            return f"{name}-{self._attempts[name]}"
 
     def _image_variables(self, image: str) -> tuple[str, ...]:
         """The names of the environment variables that an image sets. Raises UnusableError (`image-volumes`)."""

@@ -39,9 +39,9 @@ LIMITS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 """Name of a limit to whether the engine, by its own account (`docker info`), can enforce it."""
 
 
-def container_name(label: str, attempt: str) -> str:
-    """What `docker ps` shows of a sandbox: what it does, and which attempt at it (unique on the engine) it is."""
-    return f"mirror-{_NO_NAME.sub('-', label)[:_LONGEST_LABEL]}-{attempt}"
+def container_name(label: str, run: str) -> str:
+    """What `docker ps` shows of a sandbox, but for the number of the attempt: what it does, and which run's it is."""
+    return f"mirror-{_NO_NAME.sub('-', label)[:_LONGEST_LABEL]}-{run}"
 
 
 def container_options(
