@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from mirror.core.diagnose import says_no_room
+from mirror.core.diagnose import diagnose, says_no_process, says_no_room
 from mirror.ports import End, Ended, Limits, Sandbox, Task
 
 ENGINE_LOST = ("engine-lost", "the Docker engine or the container went away", "look at the engine, then run it again")
@@ -32,8 +33,12 @@ _ENDS: Mapping[End, tuple[str, str, str]] = {
     End.LOST: ENGINE_LOST,
 }
 """How a sandbox ended, if not with a result: code, reason, hint."""
-_LITTLE = 0.05
-"""Of the scratch folder: what found no room in it may have been larger than what was left."""
+_LITTLE = 0.25
+"""Of the scratch folder, where the log says that a disk is full.
+
+What found no room may have been larger than what was left, and the agent looks only now and then. It is no more than
+that, since /dev/shm can be full as well.
+"""
 
 
 def run(sandbox: Sandbox, task: Task, on_stage: Callable[[str], None]) -> Ended:
@@ -51,14 +56,24 @@ def explain(ended: Ended) -> tuple[str, str, str]:
     return code, ": ".join(filter(None, (reason, ended.message))), hint
 
 
+def limit_that_stopped(ended: Ended, limits: Limits, log: Path) -> tuple[str, str, str] | None:
+    """Code, reason and hint where a task that is no compile failed for a limit; None where it did not."""
+    if ended.end is End.OUT_OF_MEMORY:
+        return explain(ended)
+    if ended.end is not End.FINISHED or ended.value.get("ok"):
+        return None
+    return limit_that_was_hit(ended.value.get("pressure"), limits, end_of(log))
+
+
 def limit_that_was_hit(pressure: object, limits: Limits, log: str) -> tuple[str, str, str] | None:
     """Code, reason and hint where a build that failed had no room or no process left; None where neither is seen.
 
-    `pressure` is what the agent's `Pressure.seen` saw, or a stranger in its place: it only decides about words.
+    `pressure` is what the agent's `Pressure.seen` saw, or a stranger in its place: it only decides about words. Many
+    programs do with fewer threads than they ask for: a refusal counts where the log tells of it, or of nothing else.
     """
     seen = pressure if isinstance(pressure, dict) else {}
     enough = _LITTLE if says_no_room(log) else 0.0
-    if _number(seen, "refused_processes") > 0:
+    if _number(seen, "refused_processes") > 0 and (says_no_process(log) or not diagnose(log).reason):
         return (
             "too-many-processes",
             f"it wanted more than the {limits.processes} processes and threads it may have",
@@ -77,6 +92,13 @@ def limit_that_was_hit(pressure: object, limits: Limits, log: str) -> tuple[str,
             "raise `scratch` in the settings; it lies in memory, so `memory` may have to be raised too",
         )
     return None
+
+
+def end_of(log: Path) -> str:
+    """The last mebibyte of a log: what went wrong stands there."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (1 << 20)))
+        return file.read().decode(errors="replace")
 
 
 def _number(seen: Mapping[str, Any], key: str, otherwise: int = 0) -> int:

@@ -262,7 +262,7 @@ class JobSteps:
 
     def _why(self, job: Job, ended: Ended, log: Path) -> tuple[str, str, str]:
         """Code, reason and hint of a build that failed."""
-        text = _end_of(log)
+        text = attempts.end_of(log)
         message = visible(str(ended.value.get("message") or "the build gave no reason"), _LONGEST_MESSAGE)
         code, reason, hint = attempts.limit_that_was_hit(ended.value.get("pressure"), self.workshop.limits, text) or (
             "build-failed",
@@ -310,13 +310,6 @@ class JobSteps:
                 hint="where a finding is right for this project, a recipe may allow it with `oddities`",
             )
         return judgement.wheel
-
-
-def _end_of(log: Path) -> str:
-    """The last mebibyte of a log: what went wrong stands there."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - (1 << 20)))
-        return file.read().decode(errors="replace")
 
 
 def sentence(error: MirrorError) -> str:

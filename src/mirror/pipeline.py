@@ -199,6 +199,9 @@ class Pipeline:
         ended = attempts.run(self.sandbox, task, lambda stage: self.reporter.stage("clean room", stage))
         if ended.end is End.LOST:
             raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
+        if stopped := attempts.limit_that_stopped(ended, task.limits, log):
+            _, reason, hint = stopped
+            return replace(report, verify_error=f"the clean room stopped: {reason}; {hint} (log: {log})")
         ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel))
         try:
             problem = clean_room.problem(ended, answers.keys(), ours)

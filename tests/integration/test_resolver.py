@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from mirror.adapters.sandbox.docker import DockerSandbox
 from mirror.adapters.store import Store
 from mirror.adapters.uv import UvResolver
 from mirror.core.errors import MirrorError, UnusableError
+from mirror.ports import Limits
 from mirror.tasks import Workshop
 from mirror.window import window_for
 
@@ -90,6 +91,8 @@ class Resolving:
     index: FakeIndex
     resolver: UvResolver
     folder: Path
+    within: Callable[[Limits], Resolving]
+    """The same with other limits."""
 
     def ours(self, *requirements: str, constraints: tuple[str, ...] = (), pre: bool = False) -> list[str]:
         """What our resolver chooses, as `name version`."""
@@ -125,10 +128,14 @@ def resolving(tmp_path: Path, sandbox: DockerSandbox, builder_image: str) -> Res
     """An empty index, and the resolver over it."""
     index = FakeIndex(tmp_path / "index")
     limits = replace(LIMITS, memory_bytes=1 << 30, scratch_bytes=1 << 29, processes=256, open_files=1024)
-    workshop = Workshop(base_image="", builder_image=builder_image, limits=limits, processes=1)
-    store = Store(tmp_path / "notes")
-    resolver = UvResolver(sandbox, workshop, lambda: window_for(index, TARGET, store), FakeJournal(tmp_path))
-    return Resolving(index=index, resolver=resolver, folder=tmp_path)
+    store, journal = Store(tmp_path / "notes"), FakeJournal(tmp_path)
+
+    def within(limits: Limits) -> Resolving:
+        workshop = Workshop(base_image="", builder_image=builder_image, limits=limits, processes=1)
+        resolver = UvResolver(sandbox, workshop, lambda: window_for(index, TARGET, store), journal)
+        return Resolving(index=index, resolver=resolver, folder=tmp_path, within=within)
+
+    return within(limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +314,45 @@ def test_a_hook_that_fails_is_told(resolving: Resolving) -> None:
     with pytest.raises(MirrorError) as caught:
         resolving.ours("a")
     assert ("unresolvable", True) == (caught.value.code, "the hook was run" in "\n".join(caught.value.details))
+
+
+SMALL = replace(LIMITS, scratch_bytes=128 << 20, processes=128, open_files=1024)
+CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}], check=True)"
+TOO_LOW = {
+    "memory": (
+        CHILD.format("blocks = [bytearray(1 << 20) for _ in range(400)]"),
+        SMALL,
+        ("out-of-memory", "it ran out of memory: it, or a program it started, needed more than 0.25 GiB"),
+        "raise `memory` in the settings, or lower `jobs`",
+    ),
+    "processes": (
+        "import subprocess; [child.wait() for child in [subprocess.Popen(['sleep', '3']) for _ in range(150)]]",
+        replace(SMALL, memory_bytes=1 << 30),
+        ("too-many-processes", "it wanted more than the 128 processes and threads it may have"),
+        "raise `processes` in the settings",
+    ),
+    "bytes": (
+        "open('large', 'wb').write(bytes(160 << 20))",
+        replace(SMALL, memory_bytes=1 << 30),
+        ("scratch-full", "it wanted more than the 0.12 GiB of its scratch folder"),
+        "raise `scratch` in the settings; it lies in memory, so `memory` may have to be raised too",
+    ),
+}
+
+
+@pytest.mark.parametrize(("hook", "limits", "told", "hint"), TOO_LOW.values(), ids=TOO_LOW)
+def test_a_limit_that_a_hook_hits_is_named(
+    resolving: Resolving, hook: str, limits: Limits, told: tuple[str, str], hint: str
+) -> None:
+    """It is no fault of the requirements; with the limits of the tests above, that very hook comes to its end."""
+    b("1.0").add_to(resolving.index)
+    add_sdist(resolving.index, f"    need = 'b'; {hook}")
+    with pytest.raises(MirrorError) as caught:
+        resolving.within(limits).ours("a")
+    error = caught.value
+    assert (told[0], f"resolving stopped: {told[1]}") == (error.code, error.what), error.details
+    assert error.hint.startswith(f"{hint}; its log is ")
+    assert ["a 1.0", "b 1.0"] == resolving.ours("a")
 
 
 def test_static_metadata_of_an_sdist_runs_no_hook(resolving: Resolving) -> None:

@@ -255,6 +255,35 @@ def test_a_container_that_is_taken_away(engine: docker.DockerClient, runner: Run
     assert [End.LOST] == [ended.end for ended in ends]
 
 
+SEE_PRESSURE = """
+import subprocess
+def read(n):
+    data = b""
+    while len(data) < n: data += os.read(0, n - len(data))
+    return data
+open("/scratch/agent.zip", "wb").write(read(int.from_bytes(read(4), "big")))
+sys.path.insert(0, "/scratch/agent.zip")
+from pathlib import Path
+from agent.pressure import Pressure
+child = subprocess.run([sys.executable, "-c", "x = [bytearray(1 << 20) for _ in range({})]"])
+result(ok=True, status=child.returncode, kills=Pressure(Path("/scratch")).seen()["oom_kills"])
+"""
+
+
+@pytest.mark.parametrize(("mebibytes", "status", "kills"), [(10, 0, 0), (400, -9, 1)], ids=["fits", "does not"])
+def test_the_agent_sees_a_program_die_for_memory(runner: Runner, mebibytes: int, status: int, kills: int) -> None:
+    """By the kernel's own count, whichever process it was."""
+    assert {"ok": True, "status": status, "kills": kills} == runner.run(SEE_PRESSURE.format(mebibytes)).value
+
+
+@pytest.mark.parametrize(("kills", "end"), [("1", End.OUT_OF_MEMORY), ("0", End.FINISHED), ("'x'", End.FINISHED)])
+def test_out_of_memory_by_the_agent_s_count(runner: Runner, kills: str, end: End) -> None:
+    """Where the engine tells nothing of it: of a child's death, not every engine knows."""
+    ended = runner.run(f"result(ok=False, pressure={{'oom_kills': {kills}}})")
+    message = "it, or a program it started, needed more than 0.25 GiB" if end is End.OUT_OF_MEMORY else ""
+    assert (end, message) == (ended.end, ended.message)
+
+
 def test_what_it_says_cannot_move_the_cursor(runner: Runner) -> None:
     """A stage's name is one short line with every character visible."""
     runner.run("send(frame(STAGE, 0, b'\\x1b[2J\\r\\n\\xff' + b'x' * 99))\nresult()")

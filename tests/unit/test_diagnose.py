@@ -35,6 +35,17 @@ CASES = {
         "cc1: fatal error: /scratch/x.s: No space left on device\n",
         ("cc1: fatal error: /scratch/x.s: No space left on device", "raise `scratch` in the limits of the settings"),
     ),
+    "a compiler that the kernel killed": (
+        "cc: fatal error: Killed signal terminated program cc1plus\ncompilation terminated.\nerror: command failed\n",
+        (
+            "cc: fatal error: Killed signal terminated program cc1plus",
+            "raise `memory` in the limits of the settings, or lower `jobs`",
+        ),
+    ),
+    "a process too many": (
+        "sh: can't fork: Resource temporarily unavailable\n",
+        ("sh: can't fork: Resource temporarily unavailable", "raise `processes` in the limits of the settings"),
+    ),
     "an exception of setup.py": (
         "Traceback\nRuntimeError: this is not for you\n",
         ("RuntimeError: this is not for you", ""),

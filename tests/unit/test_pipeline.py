@@ -435,6 +435,16 @@ class TestCleanRoom:
                 "pip could not install the requirements: pip ended with exit status 1",
             ),
             (
+                Answer(value={"ok": False, "message": "pip ended", "pressure": {"free_bytes": 0}}),
+                "the clean room stopped: it wanted more than the 0.06 GiB of its scratch folder; raise `scratch` in the"
+                " settings; it lies in memory, so `memory` may have to be raised too",
+            ),
+            (
+                Answer(end=End.OUT_OF_MEMORY, message="it needed more than 0.25 GiB"),
+                "the clean room stopped: it ran out of memory: it needed more than 0.25 GiB; raise `memory` in the"
+                " settings, or lower `jobs`",
+            ),
+            (
                 Answer(end=End.CRASHED, message="it ended without a result"),
                 "the clean room came to no result (crashed): it ended without a result",
             ),

@@ -29,7 +29,7 @@ class UvResolver:
     def resolve(
         self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
     ) -> tuple[Pin, ...]:
-        """Lock `requirements`. Raises MirrorError (`unresolvable`, `resolver-failed`, `bad-lock`)."""
+        """Lock `requirements`. Raises MirrorError (`unresolvable`, `resolver-failed`, `bad-lock`, a limit's code)."""
         if not requirements:
             return ()
         log = self._journal.log_path("resolve")
@@ -42,6 +42,9 @@ class UvResolver:
             raise window.failures[0]
         if ended.end is End.LOST:
             raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
+        if stopped := attempts.limit_that_stopped(ended, task.limits, log):
+            code, reason, hint = stopped
+            raise MirrorError(code, f"resolving stopped: {reason}", hint=f"{hint}; its log is {log}")
         if ended.end is not End.FINISHED:
             raise MirrorError(
                 "resolver-failed",

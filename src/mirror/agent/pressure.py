@@ -1,18 +1,23 @@
 """How close a task came to its limits: what the sandbox can see of that itself, for whoever explains a failure.
 
-A stranger runs in here and may lie about it: nothing but the words for a failure depends on it.
+A stranger runs in here and may lie about it: nothing depends on it but the words for a failure, and whether a build is
+tried once more.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 LOOKS_EVERY_S = 0.05
 """A compiler that finds no room removes what it had written, so a look afterwards sees nothing."""
-_REFUSED = (Path("/sys/fs/cgroup/pids.events"), Path("/sys/fs/cgroup/pids/pids.events"))
+_CGROUP = Path("/sys/fs/cgroup")
+# Of cgroup v2, and of v1.
+_REFUSED = (_CGROUP / "pids.events", _CGROUP / "pids" / "pids.events")
+_OOM = (_CGROUP / "memory.events", _CGROUP / "memory" / "memory.oom_control")
 
 
 class Pressure:
@@ -34,12 +39,16 @@ class Pressure:
         self._over.set()
 
     def seen(self) -> dict[str, int]:
-        """The least that was free, `free_bytes` and `free_inodes`; how often one was too many, `refused_processes`."""
+        """The least that was free, `free_bytes` and `free_inodes`, and what the kernel did.
+
+        How often one process was too many, `refused_processes`, and one was killed for memory, `oom_kills`.
+        """
         self._look()
         return {
             "free_bytes": self._least_bytes,
             "free_inodes": self._least_inodes,
-            "refused_processes": _refused_processes(),
+            "refused_processes": _counted("max", _REFUSED),
+            "oom_kills": _counted("oom_kill", _OOM),
         }
 
     def _watch(self) -> None:
@@ -56,11 +65,11 @@ class Pressure:
         return found.f_bavail * found.f_frsize, found.f_favail
 
 
-def _refused_processes() -> int:
-    """How often the kernel refused another process (cgroup v2 or v1); 0 where it does not say."""
-    for path in _REFUSED:
+def _counted(event: str, paths: Iterable[Path]) -> int:
+    """How often the kernel counted `event`, by the first of these files that there is; 0 where it does not say."""
+    for path in paths:
         try:
-            return int(path.read_text().split()[1])
-        except (OSError, ValueError, IndexError):
+            return int(dict(line.split() for line in path.read_text().splitlines())[event])
+        except (OSError, ValueError, KeyError):
             continue
     return 0

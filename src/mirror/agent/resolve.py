@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from .place import TOOLS, Place
+from .pressure import Pressure
 
 
 def resolve(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -27,23 +28,26 @@ def resolve(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
     command += ["--prerelease", "allow"] if arguments["pre_releases"] else []
     for name in arguments["pre_releases_of"]:
         command += ["--prerelease-package", f"{name}=allow"]
-    done = subprocess.run(
-        command,
-        check=False,
-        env={
-            **os.environ,
-            "UV_NO_CONFIG": "1",
-            "UV_NO_PROGRESS": "1",
-            "UV_PYTHON_DOWNLOADS": "never",
-            "UV_HTTP_TIMEOUT": "600",  # the window may be waiting for the index: it knows when to give up, uv does not
-            "UV_CACHE_DIR": str(place.work / "cache"),
-        },
-        cwd=place.work,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    environment = {
+        **os.environ,
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_TIMEOUT": "600",  # the window may be waiting for the index: it knows when to give up, uv does not
+        "UV_CACHE_DIR": str(place.work / "cache"),
+    }
+    with Pressure(place.scratch) as pressure:
+        done = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            cwd=place.work,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
     os.write(2, done.stderr)
     if done.returncode:
-        return {"ok": False, "message": done.stderr.decode(errors="replace")[-8192:]}
+        message = done.stderr.decode(errors="replace")[-8192:]
+        return {"ok": False, "message": message, "pressure": pressure.seen()}
     place.wire.output(0, lock)
     return {"ok": True}

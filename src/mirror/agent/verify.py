@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .place import Place, TaskError
+from .pressure import Pressure
 
 COMPILERS = ("cc", "gcc", "g++", "clang")
 
@@ -24,10 +25,11 @@ def verify(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
     says which).
     """
     env = place.work / "env"
-    try:
-        seconds = _install(place, arguments, env)
-    except TaskError as error:
-        return {"ok": False, "message": str(error)}
+    with Pressure(place.scratch) as pressure:
+        try:
+            seconds = _install(place, arguments, env)
+        except TaskError as error:
+            return {"ok": False, "message": str(error), "pressure": pressure.seen()}
     place.wire.stage("import")
     distributions = _distributions(env)
     errors = {

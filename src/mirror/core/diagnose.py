@@ -53,15 +53,28 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"^.*(?:virtual memory exhausted|Cannot allocate memory).*",
             "raise `memory` in the limits of the settings, or lower `jobs`",
         ),
+        # In gcc's words: the kernel kills what is too large by this signal.
+        (r"^.*Killed signal terminated program.*", "raise `memory` in the limits of the settings, or lower `jobs`"),
+        (r"^.*\bfork\b.*Resource temporarily unavailable.*", "raise `processes` in the limits of the settings"),
         (r"^\S+:\d+:\d+: (?:fatal )?error: .+", ""),
         (r"^(?!error: command|error: subprocess|ERROR: Backend)(?:\w+Error|error|ERROR|FAILED)\b: ?.+", ""),
     )
 )
 
 
+_REFUSED = re.compile(
+    r"Resource temporarily unavailable|can't fork|[Cc]annot fork|can't start new thread|pthread_create\b.*fail"
+)
+
+
 def says_no_room(log: str) -> bool:
     """Whether somebody in there found a disk full."""
     return "No space left on device" in log
+
+
+def says_no_process(log: str) -> bool:
+    """Whether somebody in there was refused another process, or another thread."""
+    return _REFUSED.search(log) is not None
 
 
 def diagnose(log: str) -> Diagnosis:

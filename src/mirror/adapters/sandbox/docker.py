@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -184,7 +184,7 @@ class DockerSandbox:
             raise OSError("the container was removed from outside") from error
         state = container.attrs["State"]
         failed = sent.end is not End.FINISHED or not sent.value.get("ok")
-        if state.get("OOMKilled") and failed:
+        if failed and (state.get("OOMKilled") or _tells_of_oom(sent.value)):
             most = f"{task.limits.memory_bytes / 2**30:.2f} GiB"
             sent = Sent(end=End.OUT_OF_MEMORY, message=f"it, or a program it started, needed more than {most}")
         elif sent.end is End.CRASHED and state.get("ExitCode") == WIRE_CLOSED:
@@ -202,6 +202,13 @@ class DockerSandbox:
             decode=True,
         )
         return any(True for _ in events)
+
+
+def _tells_of_oom(value: Mapping[str, Any]) -> bool:
+    """Whether the agent saw the kernel kill for memory: of a child's death not every engine knows, or not in time."""
+    pressure = value.get("pressure")
+    kills = pressure.get("oom_kills") if isinstance(pressure, dict) else None
+    return isinstance(kills, int) and kills > 0
 
 
 class _NoEngineError(Exception):
