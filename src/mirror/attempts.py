@@ -40,6 +40,9 @@ What found no room may have been larger than what was left, and the agent looks 
 that, since /dev/shm can be full as well.
 """
 
+_MOST = 0.95
+"""Of the scratch folder, in use as memory: it was as good as full, or programs had as much, and the log decides."""
+
 
 def run(sandbox: Sandbox, task: Task, on_stage: Callable[[str], None]) -> Ended:
     """Run the task; once more where the engine or the container went away: nobody's fault in there, and often over.
@@ -85,7 +88,8 @@ def limit_that_was_hit(pressure: object, limits: Limits, log: str) -> tuple[str,
             f"it wanted more than the {limits.scratch_inodes} files that fit into its scratch folder",
             "raise `scratch` in the settings: each 4 KiB of it are room for one file more",
         )
-    if _number(seen, "free_bytes", 1 << 62) <= enough * limits.scratch_bytes:
+    was_full = says_no_room(log) and _number(seen, "peak_bytes") >= _MOST * limits.scratch_bytes
+    if was_full or _number(seen, "free_bytes", 1 << 62) <= enough * limits.scratch_bytes:
         return (
             "scratch-full",
             f"it wanted more than the {limits.scratch_bytes / 2**30:.2f} GiB of its scratch folder",

@@ -65,6 +65,16 @@ CASES = (
         enough=Walls(limits=replace(INNER, scratch_bytes=96 << 20)),
     ),
     Case(
+        name="bytes, between two looks of the agent",
+        program="try: open('large', 'wb').write(bytes(48 << 20))\nexcept OSError: os.remove('large'); raise",
+        code="scratch-full",
+        reason="the build backend's build_wheel failed with exit status 1: it wanted more than the 0.03 GiB of its"
+        " scratch folder",
+        hint="raise `scratch` in the settings; it lies in memory, so `memory` may have to be raised too;"
+        " read its log: mirror log attack",
+        enough=Walls(limits=replace(INNER, scratch_bytes=96 << 20)),
+    ),
+    Case(
         name="files",
         program="os.mkdir('many')\nfor n in range(10_000): open(f'many/{n}', 'w').close()",
         code="scratch-full",

@@ -19,6 +19,7 @@ ROOM = {
     "free_inodes": LIMITS.scratch_inodes,
     "refused_processes": 0,
     "oom_kills": 0,
+    "peak_bytes": 1 << 20,
 }
 
 
@@ -38,6 +39,9 @@ ROOM = {
         pytest.param(ROOM, FULL, None, id="another disk is full"),
         pytest.param(ROOM | {"free_bytes": LIMITS.scratch_bytes // 5}, FULL, "scratch-full", id="seen a moment late"),
         pytest.param(ROOM | {"free_bytes": LIMITS.scratch_bytes // 3}, FULL, None, id="much left, and another is full"),
+        pytest.param(ROOM | {"peak_bytes": LIMITS.scratch_bytes}, FULL, "scratch-full", id="full between two looks"),
+        pytest.param(ROOM | {"peak_bytes": LIMITS.scratch_bytes}, "", None, id="as much memory, and nobody minds"),
+        pytest.param(ROOM | {"peak_bytes": LIMITS.scratch_bytes // 2}, FULL, None, id="never full"),
         pytest.param({}, FULL, None, id="nothing seen"),
         pytest.param(None, FULL, None, id="an older agent"),
         pytest.param({"free_bytes": "0", "free_inodes": True, "refused_processes": [7]}, FULL, None, id="lies"),

@@ -18,6 +18,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 # Of cgroup v2, and of v1.
 _REFUSED = (_CGROUP / "pids.events", _CGROUP / "pids" / "pids.events")
 _OOM = (_CGROUP / "memory.events", _CGROUP / "memory" / "memory.oom_control")
+_PEAK = (_CGROUP / "memory.peak", _CGROUP / "memory" / "memory.max_usage_in_bytes")
 
 
 class Pressure:
@@ -41,7 +42,8 @@ class Pressure:
     def seen(self) -> dict[str, int]:
         """The least that was free, `free_bytes` and `free_inodes`, and what the kernel did.
 
-        How often one process was too many, `refused_processes`, and one was killed for memory, `oom_kills`.
+        How often one process was too many, `refused_processes`, and one was killed for memory, `oom_kills`. And the
+        most memory that was in use, `peak_bytes`: the scratch folder lies in it, and no look can miss it there.
         """
         self._look()
         return {
@@ -49,6 +51,7 @@ class Pressure:
             "free_inodes": self._least_inodes,
             "refused_processes": _counted("max", _REFUSED),
             "oom_kills": _counted("oom_kill", _OOM),
+            "peak_bytes": _peak_bytes(),
         }
 
     def _watch(self) -> None:
@@ -71,5 +74,15 @@ def _counted(event: str, paths: Iterable[Path]) -> int:
         try:
             return int(dict(line.split() for line in path.read_text().splitlines())[event])
         except (OSError, ValueError, KeyError):
+            continue
+    return 0
+
+
+def _peak_bytes() -> int:
+    """The most memory that the sandbox had in use; 0 where the kernel does not say (cgroup v2 before Linux 5.19)."""
+    for path in _PEAK:
+        try:
+            return int(path.read_text())
+        except (OSError, ValueError):
             continue
     return 0
