@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/benchmark/requirements.py
 
-Ends with 1 where 10,000 lines took a second or more, or any file 2 seconds. As measured on two cores that were busy
-with tests: see FIGURES.
+Ends with 1 where 10,000 lines took a second or more, or any file 2 seconds. As measured on two cores: 10,000 pinned
+lines 0.18 s, with hashes 0.32 s, with markers and extras 0.77 s; lines of 1 MB 0.02 to 0.07 s.
 """
 
 from __future__ import annotations
