@@ -2,16 +2,7 @@
 # APT_SOURCES: a sources.list made from the host's own, for Debian 12. APT_NEXT: the same mirror, for Debian 13.
 # The host's own apt configuration stays as it is; its proxy and authentication settings are used.
 . "$HERE/common.sh"
-
-private_apt() {
-    tool=$1 list=$2
-    shift 2
-    mkdir -p "$WORK/$list/lists/partial" "$WORK/$list/cache/archives/partial"
-    "$tool" -q -o Dir::Etc::sourcelist="$(eval echo \$APT_"$list")" -o Dir::Etc::sourceparts=- \
-        -o Dir::State::lists="$WORK/$list/lists" -o Dir::Cache="$WORK/$list/cache" \
-        -o APT::Sandbox::User=root -o APT::Get::List-Cleanup=false -o Acquire::Retries=3 "$@"
-}
-listed() { grep -v '^#' "$HERE/$1"; }
+. "$HERE/apt.sh"
 
 mkdir -p "$OUT/sources" "$OUT/toolchain" "$OUT/loader"
 

@@ -81,6 +81,7 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     port: int
     listen: str
+    hostnames: tuple[str, ...] = ("localhost",)
     upstream: str | None = None
     further_upstreams: tuple[FurtherUpstream, ...] = ()
     data: Path

@@ -135,6 +135,12 @@ def _parse_registry(text: str) -> str:
     return text.rstrip("/")
 
 
+def _parse_hostname(text: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})(?:\.|$))+|[0-9a-fA-F:]+:[0-9a-fA-F:]*", text):
+        raise ValueError(f"'{visible(text)}' is no name or address of a host", "write it as in wheels.example.org")
+    return text
+
+
 def _parse_release(text: str) -> str:
     if not re.fullmatch(r"3\.\d{1,2}", text):
         match = re.match(r"v?(3\.\d{1,2})(?![\d])", text)
@@ -236,6 +242,7 @@ _KEYS: Mapping[str, tuple[str, Reader]] = {
     "password-file": ("password_file", _path("devpi-password")),
     "port": ("port", _integer(1, 65_535)),
     "listen": ("listen", _parsed(_choice("local", "all"), "local")),
+    "hostnames": ("hostnames", _each(_parse_hostname, "wheels.example.org")),
     "upstream": ("upstream", _parsed(_parse_url, "https://pypi.example.org/simple/")),
     "further-upstream": ("further_upstreams", _further_upstreams),
     "data": ("data", _path("~/mirror")),
@@ -265,7 +272,7 @@ _PROXY: Mapping[str, tuple[str, Reader]] = {
     "https": ("https_proxy", _parsed(_parse_url, "http://proxy.example.org:3128")),
     "no-proxy": ("no_proxy", _text("localhost,.example.org")),
 }
-_LISTS = frozenset({"python", "apk-repositories", "accept-missing-limits"})
+_LISTS = frozenset({"python", "hostnames", "apk-repositories", "accept-missing-limits"})
 _INTEGERS = frozenset({"jobs", "port", "processes", "open-files"})
 _INSTEAD = {
     "password": "set MIRROR_PASSWORD in the environment, or name a file with password-file",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from mirror.adapters.engine import connect
+from mirror.adapters.images import team
 from mirror.cli import options
-from mirror.cli.wiring import make_ground
+from mirror.cli.wiring import image_settings, make_ground
+from mirror.console import Console
 from mirror.core.errors import ExitStatus
 
 
@@ -15,10 +19,13 @@ from mirror.core.errors import ExitStatus
 @options.target
 @options.index
 @options.listen
+@click.option("--team", is_flag=True, help="Make what compose.yaml beside you is built from, and start nothing.")
 @options.shared
 def up(**parameters: Any) -> int:
     """Reach or install a Docker engine, make the images, start the index. What stands already is left alone."""
     with options.console(parameters) as console:
+        if parameters["team"]:
+            return _prepare_team(parameters, console)
         ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
         if parameters["as_json"]:
             console.json(
@@ -41,3 +48,16 @@ def up(**parameters: Any) -> int:
             console.text(f"{pair.target}: base image {pair.base_name}")
         console.text(f"index: {ground.address.host_url} (from containers: {ground.address.image_url})")
         return ExitStatus.OK
+
+
+def _prepare_team(parameters: dict[str, Any], console: Console) -> int:
+    settings = options.settings(parameters)
+    ask = options.asker(parameters, console)
+    client = connect(console.step, ask)
+    variables = team.prepare(Path.cwd(), client, image_settings(settings, settings.python[0]), console.step, ask)
+    if parameters["as_json"]:
+        console.json({"version": 1, "environment": dict(variables)})
+    else:
+        console.text("\n".join(f"{name}={value}" for name, value in variables.items()))
+        console.note("written to .env; now: docker compose up --build --detach")
+    return ExitStatus.OK

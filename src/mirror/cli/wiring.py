@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
@@ -127,8 +128,10 @@ def image_settings(settings: Settings, python: str) -> ImageSettings:
     )
 
 
-def embedded_server(settings: Settings, client: docker.DockerClient | None) -> EmbeddedServer:
-    """The index of our own, on loopback and where containers reach it."""
+def embedded_server(
+    settings: Settings, client: docker.DockerClient | None, *, team: bool = False, packages: Path | None = None
+) -> EmbeddedServer:
+    """The index of our own, on loopback and where containers reach it; a team's, with files in `packages`."""
     gateway = gateway_address(client) if client else None
     addresses = ("0.0.0.0",) if settings.listen == "all" else (gateway,) if gateway else ()  # noqa: S104 - when told
     return EmbeddedServer(
@@ -139,6 +142,8 @@ def embedded_server(settings: Settings, client: docker.DockerClient | None) -> E
         upstream=settings.upstream,
         further=settings.further_upstreams,
         proxy=settings.proxy,
+        team=team,
+        packages=packages,
     )
 
 

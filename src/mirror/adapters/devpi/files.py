@@ -9,6 +9,8 @@
     devpi.log
     tmp/             its TMPDIR
 
+Packages lie in server/+files, which may be a link to a folder that something else serves from.
+
 The folder is 0700 and every secret 0600: each is made at the first start, and reaches a process by a file only.
 """
 
@@ -65,6 +67,8 @@ class DevpiFiles:
     """Paths in the data folder, and what is done to them while no server runs."""
 
     folder: Path
+    packages: Path | None = None
+    """Where packages are to lie, if not in `folder`."""
 
     @property
     def server(self) -> Path:
@@ -154,10 +158,29 @@ class DevpiFiles:
             _write_private(self.configuration, "devpi-server:\n")
             if not self.server.is_dir():
                 self._initialise(environment)
+            self._link_packages()
             _roll_back_hot_journal(self.server / ".sqlite")
             if self.log.is_file() and self.log.stat().st_size > _LARGEST_LOG:
                 self.log.replace(self.log.with_suffix(".log.1"))
             self.log.touch(mode=0o600)
+
+    def _link_packages(self) -> None:
+        """Let devpi write to `packages`. Raises UnusableError (`index-files`) where there are some elsewhere."""
+        place = self.server / "+files"
+        if self.packages is None or (place.is_symlink() and place.readlink() == self.packages):
+            return
+        if place.is_symlink():
+            place.unlink()
+        elif place.is_dir():
+            try:
+                place.rmdir()
+            except OSError as error:
+                raise UnusableError(
+                    "index-files",
+                    f"the index keeps its packages in {place}, and is told to keep them in {self.packages}",
+                    hint=f"move what is in there: `mv {place}/* {self.packages}/`",
+                ) from error
+        place.symlink_to(self.packages)
 
     def _empty_temporary(self) -> None:
         shutil.rmtree(self.temporary, ignore_errors=True)

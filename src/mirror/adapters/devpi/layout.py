@@ -4,6 +4,10 @@
 may upload, and its whitelist has exactly the names we published: with a `*`, a stranger's upstream project of the same
 name as a private one would show its files beside it. Each further upstream is a mirror `root/NAME` before `root/pypi`;
 which of them is asked for a project is our plugin's to see to.
+
+A team has two indexes more: `mirror/internal` for its own packages, which stands on nothing, and `mirror/prod`, which
+everybody installs from: internal, alpine and upstream, in this order. A name that internal has is not shown from
+upstream unless it is on alpine's whitelist, and what is internal never comes to stand there.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from mirror.core.upstreams import FurtherUpstream
 
 OWNER = "mirror"
 STAGE = "mirror/alpine"
+INTERNAL = "mirror/internal"
+PROD = "mirror/prod"
 ROUTES = "MIRROR_ROUTES"
 """The variable that names the file of the further upstreams to our plugin."""
 _STAGE_SETTINGS: Mapping[str, Any] = {
@@ -30,6 +36,19 @@ _STAGE_SETTINGS: Mapping[str, Any] = {
     "title": "musllinux wheels compiled by mirror",
 }
 
+_INTERNAL_SETTINGS: Mapping[str, Any] = {
+    **_STAGE_SETTINGS,
+    "bases": [],
+    "title": "packages of our own",
+}
+_PROD_SETTINGS: Mapping[str, Any] = {
+    **_STAGE_SETTINGS,
+    "acl_upload": [],
+    "acl_toxresult_upload": [],
+    # What alpine's whitelist has shows from upstream too: with devpi's default, only what every base has.
+    "mirror_whitelist_inheritance": "union",
+    "title": "what to install from: packages of our own, compiled wheels, upstream",
+}
 _MIRROR_SETTINGS = {
     "mirror_no_project_list": True,
     # Our plugin answers for what another upstream has, and knows no serials.
@@ -39,9 +58,14 @@ _MIRROR_SETTINGS = {
 
 
 def lay_out(
-    root: DevpiClient, *, owner_password: str, upstream: str | None, further: Sequence[FurtherUpstream] = ()
+    root: DevpiClient,
+    *,
+    owner_password: str,
+    upstream: str | None,
+    further: Sequence[FurtherUpstream] = (),
+    team: bool = False,
 ) -> None:
-    """Make what is missing of the layout; change nothing that is there but the upstreams' settings.
+    """Make what is missing of one person's layout or of a `team`'s. Of what is there, only upstreams are changed.
 
     `root` is logged in as root. `upstream` replaces devpi's own address of PyPI.
     """
@@ -51,6 +75,12 @@ def lay_out(
     for one in further:
         _tend_further(root, one)
     ours = [f"root/{one.name}" for one in further]
+    _tend_stage(root, ours)
+    if team:
+        _tend_team(root, ours)
+
+
+def _tend_stage(root: DevpiClient, ours: list[str]) -> None:
     there = root.get(f"{root.root}/{STAGE}?no_projects=")
     if there.status == 404:
         _send(root, "PUT", STAGE, {**_STAGE_SETTINGS, "bases": [*ours, *_STAGE_SETTINGS["bases"]]})
@@ -59,6 +89,17 @@ def lay_out(
     bases = [*ours, *(base for base in found if base not in ours and not _was_ours(root, base))]
     if found != bases:
         _send(root, "PATCH", STAGE, [f"bases={','.join(bases)}"])
+
+
+def _tend_team(root: DevpiClient, ours: list[str]) -> None:
+    if root.get(f"{root.root}/{INTERNAL}?no_projects=").status == 404:
+        _send(root, "PUT", INTERNAL, _INTERNAL_SETTINGS)
+    bases = [INTERNAL, STAGE, *ours, "root/pypi"]
+    there = root.get(f"{root.root}/{PROD}?no_projects=")
+    if there.status == 404:
+        _send(root, "PUT", PROD, {**_PROD_SETTINGS, "bases": bases})
+    elif (there.result() or {}).get("bases") != bases:
+        _send(root, "PATCH", PROD, [f"bases={','.join(bases)}"])
 
 
 def _was_ours(root: DevpiClient, base: str) -> bool:

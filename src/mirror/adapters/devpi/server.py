@@ -72,7 +72,8 @@ class EmbeddedServer:
     """One devpi-server over the folder `data`, listening on loopback and on `addresses`, at `port` where it is free.
 
     `upstream` replaces devpi's address of PyPI, and `further` ones have projects of their own; `ca_bundle` is what is
-    trusted there; `proxy` holds variables (`https_proxy`). The same folder may be used by several processes at once:
+    trusted there; `proxy` holds variables (`https_proxy`). A `team` has a layout of its own; `packages` is where
+    the files of packages lie, if not in `data`. The same folder may be used by several processes at once:
     one of them starts the server, the others find it.
     """
 
@@ -86,14 +87,17 @@ class EmbeddedServer:
         upstream: str | None = None,
         further: tuple[FurtherUpstream, ...] = (),
         proxy: Mapping[str, str] | None = None,
+        team: bool = False,
+        packages: Path | None = None,
     ) -> None:
-        self._files = DevpiFiles(data.absolute())
+        self._files = DevpiFiles(data.absolute(), packages.absolute() if packages else None)
         self._port = port
         self._addresses = _listen_addresses(addresses)
         self._ca_bundle = ca_bundle
         self._upstream = upstream
         self._further = further
         self._proxy = dict(proxy or {})
+        self._team = team
 
     def ensure_running(self, say: Callable[[str], None]) -> ServerInfo:
         """Find the server or start it; `say` hears what is done. It goes on running after this process.
@@ -240,7 +244,11 @@ class EmbeddedServer:
         login = Login("root", self._files.root_password.read_text)
         root = DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
         devpi_layout.lay_out(
-            root, owner_password=self._files.owner_password.read_text(), upstream=self._upstream, further=self._further
+            root,
+            owner_password=self._files.owner_password.read_text(),
+            upstream=self._upstream,
+            further=self._further,
+            team=self._team,
         )
 
     def _serves(self, state: State) -> bool:

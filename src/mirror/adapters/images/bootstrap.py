@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from mirror.core.model import Base
 PYTHON = "3.11"
 BASE_NAME = f"mirror/base:bootstrap-{PYTHON}"
 HOST_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_DECISIVE = ("*.sh", "steps/*.sh", "compiler/*", "*.Dockerfile", "sources.txt", "toolchain.txt")
+_FETCHED = ("sources.txt", "toolchain.txt")
+_DECISIVE = ("*.sh", "steps/*.sh", "compiler/*", "*.Dockerfile", *_FETCHED)
 _LIBRARIES = ("zlib", "bzip2", "xz", "libffi", "openssl", "sqlite")
 
 
@@ -70,6 +72,16 @@ class Bootstrap:
 
     def make(self) -> ImagePair:
         """Make both images, going on from whatever is finished. Raises UnusableError."""
+        with self.opened() as workshop:
+            pair = self.standing()
+            if pair is None:
+                refuse_if_full(workshop.cache, FLOOR_BYTES)
+                pair = self._make(workshop)
+            return pair
+
+    @contextmanager
+    def opened(self) -> Iterator[Workshop]:
+        """The workshop, with this host ready to compile in it, and kept from other processes. Raises UnusableError."""
         self.check_possible()
         self._install_host_packages()
         workshop = Workshop(
@@ -79,11 +91,7 @@ class Bootstrap:
             say=self.say,
         )
         with workshop.alone():
-            pair = self.standing()
-            if pair is None:
-                refuse_if_full(workshop.cache, FLOOR_BYTES)
-                pair = self._make(workshop)
-            return pair
+            yield workshop
 
     def check_possible(self) -> None:
         """Raise UnusableError where these images cannot be made for these settings on this host."""
@@ -108,16 +116,23 @@ class Bootstrap:
             )
 
     def _make(self, workshop: Workshop) -> ImagePair:
-        jobs = os.cpu_count() or 1
         self.say("bootstrap: making the images from Debian's source packages (about 5 minutes on two cores)")
-        fetched = self._fetch(workshop)
         plan = steps(self._ca_bundle())
-        keys = step_keys(plan, self._scripts(), (fetched / "manifest").read_text())
-        workshop.run_all(plan, keys, {"FETCHED": str(fetched), "JOBS": str(jobs)}, min(2, jobs))
+        keys = self.run(workshop, plan, self.fetch(workshop))
         base = self._build_base(workshop.result("base", keys["base"]), keys["base"])
         return self._build_builder(base, workshop.result("toolchain", keys["toolchain"]), keys["toolchain"])
 
-    def _fetch(self, workshop: Workshop) -> Path:
+    def run(
+        self, workshop: Workshop, plan: Sequence[Step], fetched: Path, known: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Run what is not finished of `plan`; the keys of its results and of `known` ones."""
+        jobs = os.cpu_count() or 1
+        keys = step_keys(plan, self._scripts(), (fetched / "manifest").read_text(), known)
+        workshop.run_all(plan, keys, {"FETCHED": str(fetched), "JOBS": str(jobs)}, min(2, jobs))
+        return keys
+
+    def fetch(self, workshop: Workshop, script: str = "fetch.sh", lists: Sequence[str] = _FETCHED) -> Path:
+        """The folder of what `script` brings, which `lists` and itself decide."""
         sources = debian.private_sources(debian.host_sources())
         if sources is None:
             raise UnusableError(
@@ -125,13 +140,13 @@ class Bootstrap:
                 f"this host's apt sources offer no main component of {debian.RELEASE}",
                 hint=f"add an entry for {debian.RELEASE} main of your Debian mirror to /etc/apt/sources.list.d",
             )
-        lists = [self._scripts() / name for name in ("common.sh", "fetch.sh", "sources.txt", "toolchain.txt")]
+        decisive = [self._scripts() / name for name in ("common.sh", "apt.sh", script, *lists)]
         with explained(workshop.cache):
             workshop.cache.joinpath("sources.list").write_text(sources[0])
             workshop.cache.joinpath("next.list").write_text(sources[1])
         variables = {"APT_SOURCES": str(workshop.cache / "sources.list"), "APT_NEXT": str(workshop.cache / "next.list")}
-        key = digest(*(path.read_bytes() for path in lists))
-        return workshop.run("fetch", key, self._scripts() / "fetch.sh", {**variables, "JOBS": "1"})
+        key = digest(*(path.read_bytes() for path in decisive))
+        return workshop.run(script.removesuffix(".sh"), key, self._scripts() / script, {**variables, "JOBS": "1"})
 
     def _build_base(self, files: Path, key: str) -> str:
         dockerfile = (self._scripts() / "base.Dockerfile").read_bytes()

@@ -51,9 +51,14 @@ def digest(*parts: bytes) -> str:
     return total.hexdigest()
 
 
-def step_keys(steps: Sequence[Step], scripts: Path, manifest: str) -> dict[str, str]:
-    """Name each step's result after its inputs; `steps` come after what they need, `manifest` is of sha256sum."""
-    keys: dict[str, str] = {}
+def step_keys(
+    steps: Sequence[Step], scripts: Path, manifest: str, known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Name each step's result after its inputs; `steps` come after what they need, `manifest` is of sha256sum.
+
+    `known` are the keys of finished steps that are not among `steps`.
+    """
+    keys = dict(known or {})
     hashes = {name: checksum for checksum, name in (line.split(maxsplit=1) for line in manifest.splitlines())}
     for step in steps:
         fetched = sorted(name for name in hashes if any(Path(name).match(glob) for glob in step.reads))
@@ -128,7 +133,7 @@ class Workshop:
         to its end, so that it needs not be done again. Raises the UnusableError of the first that failed.
         """
         left = [step for step in steps if not self.result(step.name, keys[step.name]).is_dir()]
-        finished = {step.name for step in steps if step not in left}
+        finished = set(keys) - {step.name for step in left}
         running: dict[Future[Path], Step] = {}
         failures: list[UnusableError] = []
         with ThreadPoolExecutor(jobs) as pool:
