@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from mirror.adapters.devpi.layout import page_url
 from mirror.cli import options
 from mirror.cli.wiring import make_ground
 from mirror.core.errors import ExitStatus
@@ -20,11 +21,13 @@ def up(**parameters: Any) -> int:
     """Reach or install a Docker engine, make the images, start the index. What stands already is left alone."""
     with options.console(parameters) as console:
         ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
+        page = None if ground.settings.index_url else page_url(ground.address.host_url)
         if parameters["as_json"]:
             console.json(
                 {
                     "version": 1,
                     "index": {"host_url": ground.address.host_url, "image_url": ground.address.image_url},
+                    "page": page,
                     "images": [
                         {
                             "target": str(pair.target),
@@ -40,4 +43,6 @@ def up(**parameters: Any) -> int:
         for pair in ground.images:
             console.text(f"{pair.target}: base image {pair.base_name}")
         console.text(f"index: {ground.address.host_url} (from containers: {ground.address.image_url})")
+        if page:
+            console.text(f"page:  {page}")
         return ExitStatus.OK

@@ -139,6 +139,7 @@ def embedded_server(settings: Settings, client: docker.DockerClient | None) -> E
         upstream=settings.upstream,
         further=settings.further_upstreams,
         proxy=settings.proxy,
+        journal=settings.data,
     )
 
 
