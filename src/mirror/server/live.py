@@ -15,8 +15,6 @@ from typing import Any
 
 LONGEST_S = 120.0
 _EVERY_S = 1.0
-_SAY_SOMETHING_S = 2.0
-"""A client that has gone is noticed when something is written."""
 
 
 class Slots:
@@ -58,17 +56,12 @@ class Stream:
 
     @staticmethod
     def _run(look: Callable[[], Iterator[bytes | None]], longest_s: float) -> Iterator[bytes]:
-        began = said = time.monotonic()
+        began = time.monotonic()
         yield b"retry: 2000\n\n"
         for found in look():
-            now = time.monotonic()
-            if found is not None:
-                said = now
-                yield found
-            elif now - said >= _SAY_SOMETHING_S:
-                said = now
-                yield b":\n\n"
-            if now - began > longest_s:
+            # That a client has gone is seen only when something is written to it.
+            yield b":\n\n" if found is None else found
+            if time.monotonic() - began > longest_s:
                 return
             time.sleep(_EVERY_S)
 
