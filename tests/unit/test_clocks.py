@@ -16,6 +16,7 @@ DATES = {
     ("adapters/host.py", "time.time"): "the age of a file, by the clock that dated it",
     ("adapters/journal/sqlite.py", "datetime.now"): "when a run began, as a person reads it",
     ("cli/__init__.py", "datetime.now"): "the name of a report",
+    ("server/rendering.py", "datetime.now"): "how long ago something was, beside its date",
 }
 """Where the wall clock is right, and why."""
 

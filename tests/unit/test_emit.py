@@ -17,6 +17,7 @@ from mirror.core.emit import (
     lines_to_paste,
     pip,
     pip_conf,
+    poetry,
     trusted_host,
     uv,
 )
@@ -50,6 +51,20 @@ pip install --only-binary :all: \\
     --index-url http://127.0.0.1:3141/mirror/alpine/+simple/ \\
     -r requirements.txt
 """ == pip(INSTALL)
+
+
+def test_poetry() -> None:
+    """The address that a container reaches, which is good on this machine, too; and no sdist is ever taken."""
+    assert """\
+# in pyproject.toml:
+[[tool.poetry.source]]
+name = "mirror"
+url = "http://172.17.0.1:3141/mirror/alpine/+simple/"
+priority = "primary"
+
+# once, beside it:
+poetry config --local installer.only-binary :all:
+""" == poetry(INSTALL)
 
 
 def test_pip_with_a_team_server() -> None:

@@ -17,13 +17,14 @@ KINDS: dict[str, Callable[[lines.Install], str]] = {
     "pip": lines.pip,
     "pip.conf": lines.pip_conf,
     "uv": lines.uv,
+    "poetry": lines.poetry,
     "dockerfile": lines.dockerfile,
 }
 PINNED = "requirements"
 """The one kind that has to look at the index: each package pinned to its wheel, with the wheel's hash."""
 
 
-@click.command(short_help="Print how to install from the index: pip, uv, Dockerfile, pinned requirements.")
+@click.command(short_help="Print how to install from the index: pip, uv, Poetry, Dockerfile, pinned requirements.")
 @click.argument("kind", type=click.Choice([*KINDS, PINNED]))
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @options.constraint

@@ -31,12 +31,15 @@ def status(**parameters: Any) -> int:
                     "version": 1,
                     "engine": engine,
                     "index": f"{server.url}/+simple/" if server else None,
+                    "page": server.page_url if server else None,
                     "runs": [_run_json(run) for run in runs],
                 }
             )
             return ExitStatus.OK
         console.text(f"engine: Docker {engine}" if engine else "engine: not reachable (`mirror up` says more)")
         console.text(f"index:  {server.url}/+simple/" if server else "index:  stopped (`mirror up` starts it)")
+        if server:
+            console.text(f"page:   {server.page_url}")
         if runs:
             console.table(
                 ("started", "command", "built", "reused", "failed", "blocked", "status"),

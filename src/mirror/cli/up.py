@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mirror.adapters.devpi.layout import page_url
 from mirror.adapters.engine import connect
 from mirror.adapters.images import team
 from mirror.cli import options
@@ -27,11 +28,13 @@ def up(**parameters: Any) -> int:
         if parameters["team"]:
             return _prepare_team(parameters, console)
         ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
+        page = None if ground.settings.index_url else page_url(ground.address.host_url)
         if parameters["as_json"]:
             console.json(
                 {
                     "version": 1,
                     "index": {"host_url": ground.address.host_url, "image_url": ground.address.image_url},
+                    "page": page,
                     "images": [
                         {
                             "target": str(pair.target),
@@ -47,6 +50,8 @@ def up(**parameters: Any) -> int:
         for pair in ground.images:
             console.text(f"{pair.target}: base image {pair.base_name}")
         console.text(f"index: {ground.address.host_url} (from containers: {ground.address.image_url})")
+        if page:
+            console.text(f"page:  {page}")
         return ExitStatus.OK
 
 

@@ -144,6 +144,7 @@ def embedded_server(
         proxy=settings.proxy,
         team=team,
         packages=packages,
+        journal=settings.data,
     )
 
 

@@ -1,4 +1,4 @@
-"""The few lines to paste: how pip, uv and a Dockerfile install from the index.
+"""The few lines to paste: how pip, uv, Poetry and a Dockerfile install from the index.
 
 One index URL, always: pip has no index priority, so `--extra-index-url` would mix sources. Always `--only-binary :all:`
 too: pip prefers the highest version, so a newer sdist upstream would beat our older wheel and ask for a compiler.
@@ -80,6 +80,17 @@ def pip_conf(install: Install) -> str:
     host = trusted_host(url)
     lines = ["[global]", f"index-url = {_public(url)}", *([f"trusted-host = {host}"] if host else [])]
     return "\n".join([*lines, "only-binary = :all:", ""])
+
+
+def poetry(install: Install) -> str:
+    """What makes Poetry (1.5 and newer) install from the index alone: a part of its pyproject.toml, and one command.
+
+    The address that containers reach: pyproject.toml is the same on this machine and in an image.
+    """
+    source = ["[[tool.poetry.source]]", 'name = "mirror"', f"url = {json.dumps(_public(install.address.image_url))}"]
+    source.append('priority = "primary"')
+    command = "poetry config --local installer.only-binary :all:"
+    return "\n".join(["# in pyproject.toml:", *source, "", "# once, beside it:", command, ""])
 
 
 def dockerfile(install: Install) -> str:

@@ -26,6 +26,10 @@ INTERNAL = "mirror/internal"
 PROD = "mirror/prod"
 ROUTES = "MIRROR_ROUTES"
 """The variable that names the file of the further upstreams to our plugin."""
+JOURNAL = "MIRROR_JOURNAL"
+"""The variable that names the folder of the journal to the plugin that serves the page."""
+PAGE = "+mirror"
+"""Where that page is, from the server's root."""
 _STAGE_SETTINGS: Mapping[str, Any] = {
     "type": "stage",
     "bases": ["root/pypi"],
@@ -55,6 +59,11 @@ _MIRROR_SETTINGS = {
     "mirror_ignore_serial_header": True,
     "volatile": False,
 }
+
+
+def page_url(simple_url: str) -> str:
+    """The page for people of the server that has our index at `simple_url`."""
+    return simple_url.removesuffix(f"{STAGE}/+simple/") + f"{PAGE}/"
 
 
 def lay_out(

@@ -18,7 +18,7 @@ from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
-from mirror.adapters.devpi.layout import ROUTES
+from mirror.adapters.devpi.layout import JOURNAL, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
@@ -58,6 +58,11 @@ class ServerInfo:
         return f"http://{address}:{self.port}/{devpi_layout.STAGE}"
 
     @property
+    def page_url(self) -> str:
+        """The index's own page, for people."""
+        return devpi_layout.page_url(f"{self.url}/+simple/")
+
+    @property
     def login(self) -> Login:
         """Who publishes."""
         return Login(self.user, self.password_file.read_text)
@@ -72,9 +77,9 @@ class EmbeddedServer:
     """One devpi-server over the folder `data`, listening on loopback and on `addresses`, at `port` where it is free.
 
     `upstream` replaces devpi's address of PyPI, and `further` ones have projects of their own; `ca_bundle` is what is
-    trusted there; `proxy` holds variables (`https_proxy`). A `team` has a layout of its own; `packages` is where
-    the files of packages lie, if not in `data`. The same folder may be used by several processes at once:
-    one of them starts the server, the others find it.
+    trusted there; `proxy` holds variables (`https_proxy`). `journal` is the folder of the journal that the index's page
+    shows. A `team` has a layout of its own; `packages` is where the files of packages lie, if not in `data`. The same
+    folder may be used by several processes at once: one of them starts the server, the others find it.
     """
 
     def __init__(  # noqa: PLR0913 - each a setting of its own
@@ -89,6 +94,7 @@ class EmbeddedServer:
         proxy: Mapping[str, str] | None = None,
         team: bool = False,
         packages: Path | None = None,
+        journal: Path | None = None,
     ) -> None:
         self._files = DevpiFiles(data.absolute(), packages.absolute() if packages else None)
         self._port = port
@@ -98,6 +104,7 @@ class EmbeddedServer:
         self._further = further
         self._proxy = dict(proxy or {})
         self._team = team
+        self._journal = str(journal.absolute()) if journal else None
 
     def ensure_running(self, say: Callable[[str], None]) -> ServerInfo:
         """Find the server or start it; `say` hears what is done. It goes on running after this process.
@@ -209,12 +216,16 @@ class EmbeddedServer:
         environment["PYTHONUNBUFFERED"] = "1"
         environment["TMPDIR"] = str(self._files.temporary)
         environment[ROUTES] = str(self._files.routes)
+        environment.pop(JOURNAL, None)
+        if self._journal:
+            environment[JOURNAL] = self._journal
         return environment
 
     @property
     def _outside(self) -> str:
-        """Tells one way to upstream from another; a digest, since a proxy's address may hold a password."""
+        """Tells one way to upstream, and one journal, from another; a digest: a proxy's address may hold a password."""
         settings = [self._upstream, self._ca_bundle, sorted(self._proxy.items()), routes_json(self._further)]
+        settings.append(self._journal)
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def _choose_port(self, last: State | None) -> int:

@@ -1,0 +1,35 @@
+"""The plugin of devpi-server that serves the page, below `/+mirror/`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pluggy import HookimplMarker
+
+from mirror.adapters.devpi.layout import JOURNAL, PAGE
+from mirror.server.live import Slots
+from mirror.server.served import Downloads
+from mirror.server.site import Site
+from mirror.server.views import Views
+
+hookimpl = HookimplMarker("devpiserver")
+
+
+@hookimpl
+def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
+    """Add the routes and what counts downloads."""
+    folder = os.environ.get(JOURNAL)
+    site = Site(
+        folder=Path(folder) if folder else None,
+        downloads=Downloads(Path(str(config.server_path)) / "mirror-served.sqlite"),
+        slots=Slots(config.args.threads),
+        listen=tuple(config.args.listen or ()),
+    )
+    pyramid_config.registry["mirror_downloads"] = site.downloads
+    pyramid_config.add_tween("mirror.server.served.count_downloads")
+    for pattern, view in Views(site).routes():
+        name = f"/{PAGE}{pattern}"
+        pyramid_config.add_route(name, name, request_method="GET")
+        pyramid_config.add_view(view, route_name=name)
