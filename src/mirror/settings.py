@@ -76,6 +76,7 @@ class Settings:
     base: Base | None = None
     jobs: int
     index_url: str | None = None
+    server: str | None = None
     user: str | None = None
     password_file: Path | None = None
     password: str | None = field(default=None, repr=False)

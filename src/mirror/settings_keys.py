@@ -127,6 +127,13 @@ def _parse_index_url(text: str) -> str:
     return _parse_url(text).rstrip("/").removesuffix("/+simple").rstrip("/")
 
 
+def _parse_server(text: str) -> str:
+    url = _parse_url(text).rstrip("/")
+    if urlsplit(url).path or urlsplit(url).query:
+        raise ValueError(f"'{visible(text)}' has more than an address", "write it as in https://wheels.example.org")
+    return url
+
+
 def _parse_registry(text: str) -> str:
     if "@" in text:
         raise ValueError("credentials stand in the registry's name", "remove them, and use docker login")
@@ -238,6 +245,7 @@ _KEYS: Mapping[str, tuple[str, Reader]] = {
     "base": ("base", _parsed(_parse_base, "alpine")),
     "jobs": ("jobs", _integer(1, 256)),
     "index-url": ("index_url", _parsed(_parse_index_url, "https://devpi.example.org/team/alpine")),
+    "server": ("server", _parsed(_parse_server, "https://wheels.example.org")),
     "user": ("user", _text("team")),
     "password-file": ("password_file", _path("devpi-password")),
     "port": ("port", _integer(1, 65_535)),

@@ -26,6 +26,7 @@ from mirror.cli.serve import serve
 from mirror.cli.status import status
 from mirror.cli.up import up
 from mirror.cli.verify import verify
+from mirror.cli.work import work
 from mirror.console import Console
 from mirror.core.errors import BadInputError, ExitStatus, MirrorError
 from mirror.core.host_errors import escaped
@@ -45,7 +46,7 @@ def mirror() -> None:
     """
 
 
-for command in (build, plan, verify, up, down, serve, status, log, emit):
+for command in (build, plan, verify, up, down, serve, work, status, log, emit):
     mirror.add_command(command)
 
 

@@ -19,6 +19,8 @@ from mirror.core.model import Report
 @options.index
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compiles that go on side by side.")
 @click.option("--retry", is_flag=True, help="Try again what failed before, though nothing has changed since.")
+@click.option("--server", metavar="URL", help="A team's server that builds for you; no engine is needed here.")
+@click.option("--no-lines", is_flag=True, hidden=True)  # the server's own call: its address is nobody else's
 @options.shared
 def build(**parameters: Any) -> int:
     """Compile to musllinux wheels what FILE... needs and has no usable wheel; publish and prove it.
@@ -27,7 +29,7 @@ def build(**parameters: Any) -> int:
     """
 
     def show(ground: Ground, reports: tuple[Report, ...]) -> None:
-        if all(report.succeeded for report in reports) and not parameters["quiet"]:
+        if all(report.succeeded for report in reports) and not parameters["quiet"] and not parameters["no_lines"]:
             install = options.install(parameters, ground.address, ground.images[0].base_name)
             ground.console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
             if any(line.hashes for line in options.read_requirements(parameters).requirements):

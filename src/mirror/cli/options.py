@@ -63,7 +63,7 @@ listen = _all(
 )
 
 
-FLAGS = ("python", "alpine", "base", "index_url", "user", "jobs", "listen", "port")
+FLAGS = ("python", "alpine", "base", "index_url", "user", "jobs", "listen", "port", "server")
 """Click parameters that are settings under the same name."""
 
 

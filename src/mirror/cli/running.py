@@ -12,6 +12,7 @@ from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.builds import WindDown
 from mirror.cli import options
 from mirror.cli.interrupts import INTERRUPTED, first_is_gentle
+from mirror.cli.remote import build_remotely
 from mirror.cli.wiring import Ground, make_ground
 from mirror.core.errors import ExitStatus, MirrorError, UnusableError
 from mirror.core.host_errors import escaped
@@ -32,6 +33,8 @@ def run_for_each_target(
         settings = options.settings(parameters)
         if options.is_nothing(requirements, parameters, console):
             return ExitStatus.OK
+        if "server" in parameters and settings.server:
+            return build_remotely(parameters, settings, requirements, console)
         ground = make_ground(settings, console, options.asker(parameters, console))
         reports: list[Report] = []
         wind_down = WindDown()

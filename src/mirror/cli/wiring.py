@@ -13,8 +13,9 @@ from mirror.adapters import host
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.patience import Recovery
-from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo
+from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.engine import connect, gateway_address
+from mirror.adapters.file_claims import FileClaims
 from mirror.adapters.images.choice import ensure_images
 from mirror.adapters.images.model import ImagePair, ImageSettings
 from mirror.adapters.images.packages import PackagedBuilders
@@ -27,6 +28,7 @@ from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
 from mirror.pipeline import Pipeline
+from mirror.ports import Claims
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
 from mirror.tasks import Workshop
@@ -74,7 +76,7 @@ class Ground:
                 say=self.console.step,
             ),
             journal=journal,
-            claims=self.index.claims(),
+            claims=self._claims(),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
             workshop=workshop,
@@ -84,6 +86,13 @@ class Ground:
             retry=retry,
             wind_down=wind_down or WindDown(),
         )
+
+    def _claims(self) -> Claims:
+        """Agreed on over the index; where a token does not allow that, between the runs of this machine."""
+        login = _login(self.settings)
+        if self.settings.index_url and login is not None and login.is_token():
+            return FileClaims(self.settings.data / "claims")
+        return self.index.claims()
 
 
 def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
@@ -129,9 +138,9 @@ def image_settings(settings: Settings, python: str) -> ImageSettings:
 
 
 def embedded_server(
-    settings: Settings, client: docker.DockerClient | None, *, team: bool = False, packages: Path | None = None
+    settings: Settings, client: docker.DockerClient | None, *, team: Team | None = None, journal: Path | None = None
 ) -> EmbeddedServer:
-    """The index of our own, on loopback and where containers reach it; a team's, with files in `packages`."""
+    """The index of our own, on loopback and where containers reach it; `journal` is another one than our own."""
     gateway = gateway_address(client) if client else None
     addresses = ("0.0.0.0",) if settings.listen == "all" else (gateway,) if gateway else ()  # noqa: S104 - when told
     return EmbeddedServer(
@@ -143,8 +152,7 @@ def embedded_server(
         further=settings.further_upstreams,
         proxy=settings.proxy,
         team=team,
-        packages=packages,
-        journal=settings.data,
+        journal=journal or settings.data,
     )
 
 
@@ -155,7 +163,7 @@ def open_index(
     store = Store(settings.data / "store")
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
     if settings.index_url:
-        login = Login(settings.user, settings.read_password) if settings.user else None
+        login = _login(settings)
         index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle, recovery=Recovery(say=console.step))
         index.ensure_index()
         address = IndexAddress(host_url=index.simple_url, image_url=index.simple_url)
@@ -166,6 +174,10 @@ def open_index(
         index = DevpiIndex(server.url, server.login, store, administrator=server.administrator, recovery=recovery)
         address = _address(server, gateway_address(client) if client else None)
     return index, address
+
+
+def _login(settings: Settings) -> Login | None:
+    return Login(settings.user, settings.read_password) if settings.user else None
 
 
 def _address(server: ServerInfo, gateway: str | None) -> IndexAddress:

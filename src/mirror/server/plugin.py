@@ -8,7 +8,9 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
-from mirror.adapters.devpi.layout import JOURNAL, PAGE
+from mirror.adapters.devpi.layout import JOURNAL, PAGE, QUEUE
+from mirror.adapters.queue import Queue
+from mirror.server.builds import Builds
 from mirror.server.live import Slots
 from mirror.server.served import Downloads
 from mirror.server.site import Site
@@ -29,6 +31,12 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     )
     pyramid_config.registry["mirror_downloads"] = site.downloads
     pyramid_config.add_tween("mirror.server.served.count_downloads")
+    # Inside of devpi's own transaction.
+    pyramid_config.add_tween(
+        "mirror.server.builds.keep_names_apart", under="devpi_server.views.tween_keyfs_transaction"
+    )
+    queue = os.environ.get(QUEUE)
+    Builds(Queue(Path(queue)) if queue else None).add_to(pyramid_config)
     for pattern, view in Views(site).routes():
         name = f"/{PAGE}{pattern}"
         pyramid_config.add_route(name, name, request_method="GET")

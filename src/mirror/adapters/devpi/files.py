@@ -44,7 +44,7 @@ _WRITTEN = (
     "devpi-server.yml",
     "devpi-init.yml",
 )
-"""What `_write_private` writes."""
+"""What `write_private` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +136,12 @@ class DevpiFiles:
     def write_state(self, state: State) -> None:
         """Remember what was started."""
         with explained(self.folder):
-            _write_private(self.folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
+            write_private(self.folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
 
     def write_routes(self, text: str) -> None:
         """Say what our plugin reads when the server starts."""
         with explained(self.folder):
-            _write_private(self.routes, text)
+            write_private(self.routes, text)
 
     def prepare(self, environment: Mapping[str, str]) -> None:
         """Make what a first start needs; mend what a killed server left. The folder must be locked.
@@ -153,9 +153,9 @@ class DevpiFiles:
             self._empty_temporary()
             for path in (self.secret, self.root_password, self.owner_password):
                 if not path.is_file():
-                    _write_private(path, secrets.token_hex(32))
+                    write_private(path, secrets.token_hex(32))
             # An empty configuration: devpi would otherwise take one from the machine's or the user's folders.
-            _write_private(self.configuration, "devpi-server:\n")
+            write_private(self.configuration, "devpi-server:\n")
             if not self.server.is_dir():
                 self._initialise(environment)
             self._link_packages()
@@ -210,7 +210,7 @@ class DevpiFiles:
         """
         shutil.rmtree(self.folder / "server.new", ignore_errors=True)
         configuration = self.folder / "devpi-init.yml"
-        _write_private(configuration, f"devpi-server:\n  root-passwd: {self.root_password.read_text()}\n")
+        write_private(configuration, f"devpi-server:\n  root-passwd: {self.root_password.read_text()}\n")
         command = [sys.executable, "-P", "-c", _INIT, "-c", str(configuration), "--serverdir"]
         try:
             done = subprocess.run(
@@ -252,7 +252,7 @@ def _roll_back_hot_journal(database: Path) -> None:
         ) from error
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write whole or not at all, readable by the owner only from the first moment (mkstemp makes it 0600)."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:

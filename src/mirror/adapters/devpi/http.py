@@ -33,10 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who we are on the index. `password` is asked for when it is needed and kept nowhere."""
+    """Who we are on the index. `password`, or a token of devpi-tokens, is asked for when needed and kept nowhere."""
 
     user: str
     password: Callable[[], str] = field(repr=False)
+
+    def is_token(self) -> bool:
+        """Whether it is one of devpi-tokens', which is no password to log in with."""
+        return self.password().startswith("devpi-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +285,8 @@ class DevpiClient:
 
     def _ask_for_token(self, login: Login) -> _TokenAuth:
         """Raises PassingError, UnusableError (`index-login`)."""
+        if login.is_token():
+            return self._proven(login)
         body = {"user": login.user, "password": login.password()}
         answer = self._send("POST", f"{self.root}/+login", _NoAuth(), {"json": body})
         token = (answer.result() or {}).get("password")
@@ -291,6 +297,20 @@ class DevpiClient:
                 hint="check the index's user and password in the settings",
             )
         return _TokenAuth(login.user, token)
+
+    def _proven(self, login: Login) -> _TokenAuth:
+        """A token of devpi-tokens stands in the place of the one that devpi gives for a password."""
+        authentication = _TokenAuth(login.user, login.password())
+        answer = self._send("GET", f"{self.root}/+api", authentication, {})
+        status = (answer.result() or {}).get("authstatus")
+        if answer.status != 200 or not isinstance(status, list) or status[:1] != ["ok"]:
+            raise UnusableError(
+                "index-login",
+                f"{self.root} does not accept the token of user {login.user!r} (HTTP {answer.status})",
+                hint="it may have been revoked or have expired: make another one",
+                details=answer.said,
+            )
+        return authentication
 
 
 def _is_refused(error: BaseException | None) -> bool:

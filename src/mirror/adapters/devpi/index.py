@@ -57,6 +57,7 @@ class DevpiIndex:
         self._greeting = DevpiClient(root, login, ca_bundle=ca_bundle, waiter=waiter.beside(AT_FIRST))
         self._upstreams = Upstreams(self._client, self._stage)
         self._user = login.user if login else None
+        self._publisher = login if administrator is None else None
         self._store = store
         self._pages: dict[NormalizedName, tuple[IndexFile, ...]] = {}
         self._locks: dict[NormalizedName, threading.Lock] = {}
@@ -204,12 +205,17 @@ class DevpiIndex:
         """Let upstream's files of the project go on to show once the stage holds one of its own.
 
         Comes before the upload: a resolver that looks in between must not see the project shrink to our wheel.
-        Adding a name twice is adding it once, so this is repeated without a look.
+        Adding a name twice is adding it once, so this is repeated without a look. Who has a token for uploading may not
+        change the index's settings, but may ask our plugin to do this.
         """
         if name in self._whitelisted:
             return
         administration, change = self._administration, [f"mirror_whitelist+={name}"]
-        answer = administration.patiently(lambda: administration.send("PATCH", self._url, json=change))
+        if self._publisher is not None and self._publisher.is_token():
+            allow = f"{administration.root}/+mirror/allow/{self._stage}/{name}"
+            answer = administration.patiently(lambda: administration.send("POST", allow))
+        else:
+            answer = administration.patiently(lambda: administration.send("PATCH", self._url, json=change))
         if answer.status != 200:
             raise self._refused("may not change mirror_whitelist", answer)
         self._whitelisted.add(name)

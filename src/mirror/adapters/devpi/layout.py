@@ -12,15 +12,21 @@ upstream unless it is on alpine's whitelist, and what is internal never comes to
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mirror.adapters.devpi.files import write_private
 from mirror.adapters.devpi.http import Answer, DevpiClient
 from mirror.adapters.devpi.patience import PassingError
+from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
 from mirror.core.upstreams import FurtherUpstream
 
 OWNER = "mirror"
+BUILDER = "builder"
+"""The user who publishes what a team's builder compiles; with one person, OWNER does."""
 STAGE = "mirror/alpine"
 INTERNAL = "mirror/internal"
 PROD = "mirror/prod"
@@ -28,6 +34,8 @@ ROUTES = "MIRROR_ROUTES"
 """The variable that names the file of the further upstreams to our plugin."""
 JOURNAL = "MIRROR_JOURNAL"
 """The variable that names the folder of the journal to the plugin that serves the page."""
+QUEUE = "MIRROR_QUEUE"
+"""The variable that names the folder of the team's queue of builds to it."""
 PAGE = "+mirror"
 """Where that page is, from the server's root."""
 _STAGE_SETTINGS: Mapping[str, Any] = {
@@ -98,6 +106,26 @@ def _tend_stage(root: DevpiClient, ours: list[str]) -> None:
     bases = [*ours, *(base for base in found if base not in ours and not _was_ours(root, base))]
     if found != bases:
         _send(root, "PATCH", STAGE, [f"bases={','.join(bases)}"])
+
+
+def tend_builder(root: DevpiClient, token_file: Path) -> None:
+    """See that the user who publishes for a team has a token in that file, good for uploading to the index alone.
+
+    Where it was revoked, another one is made; the user has no password that anybody knows.
+    """
+    if root.get(f"{root.root}/{BUILDER}").status == 404:
+        _send(root, "PUT", BUILDER, {"password": secrets.token_hex(32)})
+    config = root.get(f"{root.root}/{STAGE}?no_projects=").result() or {}
+    if BUILDER not in (config.get("acl_upload") or ()):
+        _send(root, "PATCH", STAGE, [f"acl_upload+={BUILDER}"])
+    known = root.get(f"{root.root}/{BUILDER}/+tokens").result() or {}
+    if token_file.is_file() and known.get("tokens"):
+        return
+    # No other index lets this user upload; reading goes to upstream's mirrors too.
+    wanted = {"allowed": ["pkg_read", "upload"], "expires": "never"}
+    token = (_send(root, "POST", f"{BUILDER}/+token-create", wanted).result() or {}).get("token")
+    with explained(token_file):
+        write_private(token_file, str(token))
 
 
 def _tend_team(root: DevpiClient, ours: list[str]) -> None:

@@ -18,7 +18,7 @@ from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
-from mirror.adapters.devpi.layout import JOURNAL, ROUTES
+from mirror.adapters.devpi.layout import JOURNAL, QUEUE, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
@@ -73,13 +73,24 @@ class ServerInfo:
         return Login("root", self.root_password_file.read_text)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """What a team's server has besides: indexes of its own, and where other services find what they need."""
+
+    packages: Path | None = None
+    """Folder for the files of packages."""
+    queue: Path | None = None
+    """Folder of the queue of builds."""
+    builder_token: Path | None = None
+    """File for the token that the builder publishes with."""
+
+
 class EmbeddedServer:
     """One devpi-server over the folder `data`, listening on loopback and on `addresses`, at `port` where it is free.
 
     `upstream` replaces devpi's address of PyPI, and `further` ones have projects of their own; `ca_bundle` is what is
     trusted there; `proxy` holds variables (`https_proxy`). `journal` is the folder of the journal that the index's page
-    shows. A `team` has a layout of its own; `packages` is where the files of packages lie, if not in `data`. The same
-    folder may be used by several processes at once: one of them starts the server, the others find it.
+    shows. The same folder may be used by several processes at once: one of them starts the server, the others find it.
     """
 
     def __init__(  # noqa: PLR0913 - each a setting of its own
@@ -92,11 +103,10 @@ class EmbeddedServer:
         upstream: str | None = None,
         further: tuple[FurtherUpstream, ...] = (),
         proxy: Mapping[str, str] | None = None,
-        team: bool = False,
-        packages: Path | None = None,
+        team: Team | None = None,
         journal: Path | None = None,
     ) -> None:
-        self._files = DevpiFiles(data.absolute(), packages.absolute() if packages else None)
+        self._files = DevpiFiles(data.absolute(), team.packages if team else None)
         self._port = port
         self._addresses = _listen_addresses(addresses)
         self._ca_bundle = ca_bundle
@@ -219,6 +229,9 @@ class EmbeddedServer:
         environment.pop(JOURNAL, None)
         if self._journal:
             environment[JOURNAL] = self._journal
+        environment.pop(QUEUE, None)
+        if self._team and self._team.queue:
+            environment[QUEUE] = str(self._team.queue)
         return environment
 
     @property
@@ -259,8 +272,10 @@ class EmbeddedServer:
             owner_password=self._files.owner_password.read_text(),
             upstream=self._upstream,
             further=self._further,
-            team=self._team,
+            team=self._team is not None,
         )
+        if self._team and self._team.builder_token:
+            devpi_layout.tend_builder(root, self._team.builder_token)
 
     def _serves(self, state: State) -> bool:
         """Whether it runs, answers, and does so where it is wanted.

@@ -1,0 +1,66 @@
+"""`mirror build --server`: the same command, built by a team's server."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mirror.adapters.devpi.http import DevpiClient, Login
+from mirror.adapters.devpi.layout import PROD
+from mirror.adapters.devpi.patience import RECOVERY, Waiter
+from mirror.adapters.devpi.remote import RemoteBuild
+from mirror.cli import options
+from mirror.cli.interrupts import first_is_gentle
+from mirror.console import Console
+from mirror.core import emit
+from mirror.core.build_request import BuildRequest, source_files
+from mirror.core.errors import BadInputError, ExitStatus
+from mirror.core.model import Requirements
+from mirror.settings import Settings
+
+
+def build_remotely(parameters: dict[str, Any], settings: Settings, requirements: Requirements, console: Console) -> int:
+    """Have the server build; its output is ours, and so is its exit status."""
+    if not settings.server or not settings.user:
+        raise BadInputError(
+            "no-user", "the server wants to know who asks", hint="give --user, and its password in MIRROR_PASSWORD"
+        )
+    waiter = Waiter(RECOVERY.patience, say=console.step)
+    login = Login(settings.user, settings.read_password)
+    ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
+    client = DevpiClient(settings.server, login, ca_bundle=ca_bundle, waiter=waiter)
+    client.check_is_devpi()
+    build = RemoteBuild.ask_for(client, _request(parameters, settings, requirements))
+
+    def ask() -> bool:
+        build.cancel()
+        return True
+
+    def waits(ahead: int) -> None:
+        console.step(f"waiting: {ahead} builds go before this one" if ahead else "waiting for the builder")
+
+    with first_is_gentle(ask, console.note):
+        status = build.follow(_write, waits)
+    if status == ExitStatus.OK and not parameters["as_json"] and not parameters["quiet"]:
+        url = f"{settings.server}/{PROD}/+simple/"
+        address = emit.IndexAddress(host_url=url, image_url=url)
+        base_image = f"python:{settings.python[0]}-alpine{settings.alpine}"
+        console.text("\n" + emit.lines_to_paste(options.install(parameters, address, base_image)).rstrip("\n"))
+    return status
+
+
+def _request(parameters: dict[str, Any], settings: Settings, requirements: Requirements) -> BuildRequest:
+    volume = "quiet" if parameters["quiet"] else "verbose" if parameters["verbose"] else "normal"
+    return BuildRequest(
+        files=source_files(requirements),
+        python=settings.python,
+        retry=bool(parameters.get("retry")),
+        as_json=bool(parameters["as_json"]),
+        volume=volume,
+    )
+
+
+def _write(stream: str, text: str) -> None:
+    file = sys.stdout if stream == "stdout" else sys.stderr
+    file.write(text)
+    file.flush()

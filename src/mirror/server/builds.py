@@ -1,0 +1,197 @@
+"""Builds that people and installers ask a team's server for: below `/+mirror/builds`, and what the builder needs.
+
+A request is put into the queue, and whoever made it reads what the build says piece by piece, so that nobody's thread
+is held: a connection that breaks, or a server that is started again, costs the asker nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from pyramid.response import Response  # type: ignore[import-untyped]
+
+from mirror.adapters.devpi.layout import INTERNAL, PAGE, STAGE
+from mirror.adapters.queue import BuildState, Queue, QueuedBuild, QueueFullError
+from mirror.core.build_request import read_build_request
+from mirror.core.errors import BadInputError, MirrorError, UnusableError
+from mirror.core.page_json import error_json
+from mirror.server.rendering import json_answer
+from mirror.server.shelf import Shelf
+
+LARGEST_REQUEST = 5_000_000
+View = Callable[[Any], Response]
+
+
+class Builds:
+    """The answers. `queue` is None where nobody builds for a team."""
+
+    def __init__(self, queue: Queue | None) -> None:
+        self._queue = queue
+
+    def add_to(self, pyramid_config: Any) -> None:
+        """Add the routes."""
+        one = f"/{PAGE}/builds/{{id:[0-9a-f]{{32}}}}"
+        routes = (
+            ("POST", f"/{PAGE}/builds", self.submit),
+            ("GET", one, self.output),
+            ("DELETE", one, self.cancel),
+            ("POST", f"/{PAGE}/allow/{{user}}/{{index}}/{{project}}", allow),
+        )
+        for method, pattern, view in routes:
+            name = f"{method} {pattern}"
+            pyramid_config.add_route(name, pattern, request_method=method)
+            pyramid_config.add_view(_told(view), route_name=name)
+
+    def submit(self, request: Any) -> Response:
+        """Queue a build; where its output is."""
+        asked_by = _somebody(request)
+        if request.content_type != "application/json":  # which no form of a stranger's page can send
+            raise BadInputError("bad-request", "a request is application/json", hint="set its Content-Type")
+        if (request.content_length or LARGEST_REQUEST + 1) > LARGEST_REQUEST:
+            raise BadInputError("bad-request", f"a request has at most {LARGEST_REQUEST} bytes", hint="ask in parts")
+        try:
+            value = json.loads(request.body)
+        except (ValueError, RecursionError) as error:
+            raise BadInputError("bad-request", "the request is no JSON", hint="send a JSON object") from error
+        build = self._open().submit(read_build_request(value), asked_by=asked_by)
+        return json_answer(self._json(build, []), status=201)
+
+    def output(self, request: Any) -> Response:
+        """How a build goes, and what it has said from the byte `from` on."""
+        if not Shelf(request.registry["xom"]).may_read(request):
+            raise _Refused(
+                403 if request.authenticated_userid else 401, "who may not read this index may not read this"
+            )
+        build = self._find(request)
+        start = request.params.get("from", "0")
+        offset = int(start) if start.isascii() and start.isdecimal() and len(start) <= 15 else 0
+        # In this order: what a build says comes before its end.
+        said, following = self._open().said(build.id, offset)
+        return json_answer({**self._json(build, said), "next": following})
+
+    def cancel(self, request: Any) -> Response:
+        """End a build of one's own."""
+        asked_by = _somebody(request)
+        build = self._find(request)
+        if asked_by not in (build.asked_by, "root"):
+            raise _Refused(403, f"this build was asked for by {build.asked_by}")
+        self._open().cancel(build.id)
+        return json_answer({"version": 1})
+
+    def _open(self) -> Queue:
+        if self._queue is None:
+            raise _Refused(404, "nobody builds for this index: compose.yaml has what does")
+        return self._queue
+
+    def _find(self, request: Any) -> QueuedBuild:
+        build = self._open().find(request.matchdict["id"])
+        if build is None:
+            raise _Refused(404, "there is no such build, or none any more")
+        return build
+
+    def _json(self, build: QueuedBuild, said: list[tuple[str, str]]) -> dict[str, Any]:
+        waits = build.state is BuildState.QUEUED
+        return {
+            "version": 1,
+            "id": build.id,
+            "state": build.state.value,
+            "status": build.status,
+            "ahead": self._open().ahead_of(build) if waits else 0,
+            "output": said,
+            "next": 0,
+        }
+
+
+def allow(request: Any) -> Response:
+    """Let upstream's files of a project go on to show once the index holds one of its own: its whitelist.
+
+    Whoever may upload may have that done, but never for a project of the team's own: a stranger's files of the same
+    name would show beside those.
+    """
+    stage = request.context.stage
+    if not request.has_permission("upload", stage):
+        raise _Refused(403 if request.authenticated_userid else 401, f"you may not upload to {stage.name}")
+    project = canonicalize_name(request.matchdict["project"])
+    if is_internal(request.registry["xom"], project):
+        raise _Refused(403, f"{project} is a project of {INTERNAL}: nothing of upstream's is shown beside it")
+    config = stage.get()
+    allowed = list(config.get("mirror_whitelist") or ())
+    if project not in allowed:
+        stage.modify(**{**config, "mirror_whitelist": [*allowed, project]}, _keep_unknown=True)
+    return json_answer({"version": 1})
+
+
+def is_internal(xom: Any, project: str) -> bool:
+    """Whether a project is one of the team's own."""
+    internal = xom.model.getstage(INTERNAL)
+    return internal is not None and internal.has_project_perstage(project)
+
+
+def _is_public(xom: Any, project: str) -> bool:
+    compiled = xom.model.getstage(STAGE)
+    if compiled is None:
+        return False
+    return project in (compiled.get().get("mirror_whitelist") or ()) or compiled.has_project_perstage(project)
+
+
+class _Refused(Exception):  # noqa: N818 - an answer
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status = status
+        self.what = what
+
+
+def _somebody(request: Any) -> str:
+    """Who asks. Raises _Refused where that is nobody."""
+    user = request.authenticated_userid
+    if user is None:
+        raise _Refused(401, "log in: builds are for users of this index")
+    return str(user)
+
+
+def _told(view: View) -> View:
+    """Say what went wrong as JSON."""
+
+    @wraps(view)
+    def told(request: Any) -> Response:
+        try:
+            return view(request)
+        except _Refused as refusal:
+            response = json_answer(error_json("refused", refusal.what), status=refusal.status)
+            if refusal.status == 401:
+                response.headers["WWW-Authenticate"] = 'Basic realm="mirror"'
+            return response
+        except MirrorError as error:
+            status = {BadInputError: 400, QueueFullError: 429, UnusableError: 503}.get(type(error), 400)
+            value = {**error_json(error.code, error.what), "hint": error.hint, "details": list(error.details)}
+            response = json_answer(value, status=status)
+            if status == 429:
+                response.headers["Retry-After"] = "30"
+            return response
+
+    return told
+
+
+def keep_names_apart(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
+    """A tween: refuses a project of the team's own under a name that is public already on the index of compiled wheels.
+
+    Else that name's upstream would show beside it. It stands inside of devpi's transaction, as `allow` does: of two who
+    want one name for the two ends at the same time, the second sees the first.
+    """
+
+    def tween(request: Any) -> Any:
+        if request.method == "POST" and request.path_info.strip("/") == INTERNAL:
+            name = canonicalize_name(str(request.POST.get("name", "")))
+            if _is_public(registry["xom"], name):
+                what = (
+                    f"{name} is a public project that this index has compiled: give yours another name, or remove it"
+                    f" from {STAGE} and its mirror_whitelist first"
+                )
+                return json_answer({**error_json("name-taken", what), "message": what}, status=409)
+        return handler(request)
+
+    return tween
