@@ -15,6 +15,7 @@ import platformdirs
 from mirror import resources
 from mirror.core import recipes as recipe_files
 from mirror.core.errors import BadInputError
+from mirror.core.misses import OnDemand
 from mirror.core.model import Base
 from mirror.core.recipes import Recipes
 from mirror.core.tables import TableProblem, summary
@@ -85,6 +86,7 @@ class Settings:
     hostnames: tuple[str, ...] = ("localhost",)
     upstream: str | None = None
     further_upstreams: tuple[FurtherUpstream, ...] = ()
+    on_demand: OnDemand = field(default_factory=OnDemand)
     data: Path
     cache: Path
     ca_bundle: Path | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mirror.core.misses import OnDemand, parse_network
 from mirror.core.model import Base
 from mirror.core.tables import Table, TableProblem, parse_duration, parse_size
 from mirror.core.text import did_you_mean, visible
@@ -223,6 +224,24 @@ def _further_upstream(table: Table, folder: Path) -> FurtherUpstream | None:
     )
 
 
+def _on_demand(table: Table, key: str, folder: Path) -> OnDemand | None:  # noqa: ARG001 - a Reader's
+    inner = table.table(key)
+    if inner is None:
+        return None
+    found: dict[str, Any] = {"per_hour": inner.integer("per-hour", 0, 100_000)}
+    for name, example, parse in (("networks", "10.0.0.0/8", parse_network), ("deny", "corp-*", parse_pattern)):
+        values = []
+        for text in inner.texts(name, example) or ():
+            try:
+                values.append(parse(text))
+            except ValueError as error:
+                inner.problem(name, "bad-value", (f"{visible(text)}: {error.args[0]}", error.args[1]))
+        found[name] = tuple(values) if name in inner.values else None
+    found["wait_s"] = inner.parsed("wait", parse_duration, "60s")
+    inner.close({})
+    return OnDemand(**{name: value for name, value in found.items() if value is not None})
+
+
 def _parse_upstream_url(text: str) -> str:
     try:
         return _parse_url(text)
@@ -253,6 +272,7 @@ _KEYS: Mapping[str, tuple[str, Reader]] = {
     "hostnames": ("hostnames", _each(_parse_hostname, "wheels.example.org")),
     "upstream": ("upstream", _parsed(_parse_url, "https://pypi.example.org/simple/")),
     "further-upstream": ("further_upstreams", _further_upstreams),
+    "on-demand": ("on_demand", _on_demand),
     "data": ("data", _path("~/mirror")),
     "cache": ("cache", _path("~/.cache/mirror")),
     "ca-bundle": ("ca_bundle", _path("company.pem", Path.is_file)),
@@ -286,7 +306,7 @@ _INSTEAD = {
     "password": "set MIRROR_PASSWORD in the environment, or name a file with password-file",
     "recipes": "did you mean [[recipe]]?",
 }
-_IN_FILES_ONLY = frozenset({"further-upstream"})
+_IN_FILES_ONLY = frozenset({"further-upstream", "on-demand"})
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "MIRROR_" + "_".join(path).upper().replace("-", "_"): path
     for path in (

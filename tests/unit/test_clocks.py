@@ -13,6 +13,9 @@ WALL_CLOCKS = {
     "date": {"today"},
 }
 DATES = {
+    ("adapters/certificate.py", "datetime.now"): "how long a certificate is good for",
+    ("adapters/queue.py", "datetime.now"): "when a build was asked for, as a person reads it",
+    ("server/misses.py", "datetime.now"): "how long ago that was",
     ("adapters/host.py", "time.time"): "the age of a file, by the clock that dated it",
     ("adapters/journal/sqlite.py", "datetime.now"): "when a run began, as a person reads it",
     ("cli/__init__.py", "datetime.now"): "the name of a report",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mirror.adapters.images import nginx
 from mirror.adapters.images.bootstrap import steps
 from mirror.adapters.images.steps import Step, Workshop, digest, step_keys
 from mirror.core.errors import UnusableError
@@ -97,7 +98,7 @@ def test_an_interrupted_run_goes_on(workshop: Workshop, scripts: Path, tmp_path:
 
 def test_every_step_has_its_script_and_comes_after_what_it_needs() -> None:
     """The real plan names scripts that exist, all of them, in an order that can be run."""
-    plan = steps(Path("ca.pem"))
+    plan = [*steps(Path("ca.pem")), *nginx.STEPS]
     names = [step.name for step in plan]
     assert sorted(names) == sorted(path.stem for path in (builders() / "bootstrap" / "steps").glob("*.sh"))
     assert all(names.index(need) < names.index(step.name) for step in plan for need in step.needs)

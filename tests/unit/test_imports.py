@@ -39,6 +39,7 @@ ALLOWED = {
     "console": {"core", "ports", "console", "rich", "packaging"},
     "settings": {"core", "ports", "settings", "resources", "packaging", "platformdirs"},
     "resources": set(),
+    "worker": {"core", "adapters"},  # it has no ports of its own: a queue and a process
     # adapters/uv.py is the resolver made of a sandbox: it composes a task
     "adapters": {
         "core",
@@ -55,6 +56,7 @@ ALLOWED = {
         "requests",
         "urllib3",
         "platformdirs",
+        "trustme",
     },
     # the page says seconds and sizes in the console's words
     "server": {"core", "adapters", "server", "console", "packaging", "jinja2", "markupsafe", "pluggy", "pyramid"},

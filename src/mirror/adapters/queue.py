@@ -198,6 +198,13 @@ class Queue:
             found = self._select(connection, "WHERE state != 'ended'", (), MOST_WAITING * 2)
         return tuple(reversed(found))
 
+    def asked_since(self, moment: datetime, origin: Origin) -> int:
+        """How many builds were asked for since then for such a reason."""
+        since = moment.isoformat(timespec="seconds")
+        with self._reading() as connection:
+            sql = "SELECT count(*) FROM builds WHERE asked >= ? AND origin = ?"
+            return int(connection.execute(sql, (since, origin.value)).fetchone()[0])
+
     def last_about(self, topic: str) -> QueuedBuild | None:
         """The newest build about something."""
         with self._reading() as connection:

@@ -32,6 +32,10 @@ def serve(**parameters: Any) -> int:
         settings = options.settings(parameters)
         if parameters["tls"] and ensure_certificate(parameters["tls"], settings.hostnames):
             console.note(f"made a certificate for {', '.join(settings.hostnames)}, for trying, in {parameters['tls']}")
-        team = Team(**{name: parameters[name] for name in _TEAMS}) if parameters["team"] else None
+        team = (
+            Team(on_demand=settings.on_demand, **{name: parameters[name] for name in _TEAMS})
+            if parameters["team"]
+            else None
+        )
         server = embedded_server(settings, reach(), team=team, journal=parameters["journal"])
         return server.run_foreground(console.note)

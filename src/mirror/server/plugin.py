@@ -8,10 +8,12 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
-from mirror.adapters.devpi.layout import JOURNAL, PAGE, QUEUE
+from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, PAGE, QUEUE
 from mirror.adapters.queue import Queue
+from mirror.core.misses import read_on_demand
 from mirror.server.builds import Builds
 from mirror.server.live import Slots
+from mirror.server.misses import Misses
 from mirror.server.served import Downloads
 from mirror.server.site import Site
 from mirror.server.views import Views
@@ -35,8 +37,12 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     pyramid_config.add_tween(
         "mirror.server.builds.keep_names_apart", under="devpi_server.views.tween_keyfs_transaction"
     )
-    queue = os.environ.get(QUEUE)
-    Builds(Queue(Path(queue)) if queue else None).add_to(pyramid_config)
+    queue = Queue(Path(os.environ[QUEUE])) if os.environ.get(QUEUE) else None
+    Builds(queue).add_to(pyramid_config)
+    if queue is not None and os.environ.get(ON_DEMAND):
+        policy = read_on_demand(Path(os.environ[ON_DEMAND]).read_text())
+        pyramid_config.registry["mirror_misses"] = Misses(queue, policy)
+        pyramid_config.add_tween("mirror.server.misses.notice")
     for pattern, view in Views(site).routes():
         name = f"/{PAGE}{pattern}"
         pyramid_config.add_route(name, name, request_method="GET")

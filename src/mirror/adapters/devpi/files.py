@@ -5,6 +5,7 @@
     root-password    of devpi's root
     mirror-password  of the user who publishes
     state.json       what runs, and where
+    on-demand.json   who may have what built by asking for it
     routes.json      which projects come from which further upstream
     devpi.log
     tmp/             its TMPDIR
@@ -41,6 +42,7 @@ _WRITTEN = (
     "mirror-password",
     "state.json",
     "routes.json",
+    "on-demand.json",
     "devpi-server.yml",
     "devpi-init.yml",
 )
@@ -101,6 +103,11 @@ class DevpiFiles:
         return self.folder / "routes.json"
 
     @property
+    def on_demand(self) -> Path:
+        """Who may have something built by asking for it: for our plugin."""
+        return self.folder / "on-demand.json"
+
+    @property
     def log(self) -> Path:
         return self.folder / "devpi.log"
 
@@ -142,6 +149,11 @@ class DevpiFiles:
         """Say what our plugin reads when the server starts."""
         with explained(self.folder):
             write_private(self.routes, text)
+
+    def write_on_demand(self, text: str) -> None:
+        """Likewise."""
+        with explained(self.folder):
+            write_private(self.on_demand, text)
 
     def prepare(self, environment: Mapping[str, str]) -> None:
         """Make what a first start needs; mend what a killed server left. The folder must be locked.

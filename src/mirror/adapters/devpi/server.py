@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -18,11 +18,12 @@ from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
-from mirror.adapters.devpi.layout import JOURNAL, QUEUE, ROUTES
+from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, QUEUE, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
+from mirror.core.misses import OnDemand
 from mirror.core.upstreams import FurtherUpstream, routes_json
 
 _START_S = 60.0
@@ -81,6 +82,7 @@ class Team:
     """Folder for the files of packages."""
     queue: Path | None = None
     """Folder of the queue of builds."""
+    on_demand: OnDemand = field(default_factory=OnDemand)
     builder_token: Path | None = None
     """File for the token that the builder publishes with."""
 
@@ -182,6 +184,8 @@ class EmbeddedServer:
         environment = self._environment()
         self._files.prepare(environment)
         self._files.write_routes(routes_json(self._further))
+        if self._team:
+            self._files.write_on_demand(self._team.on_demand.to_json())
         port = self._choose_port(last)
         if port != self._port:
             say(f"port {self._port} is taken by somebody else: the index uses {port}")
@@ -229,9 +233,11 @@ class EmbeddedServer:
         environment.pop(JOURNAL, None)
         if self._journal:
             environment[JOURNAL] = self._journal
-        environment.pop(QUEUE, None)
+        for name in (QUEUE, ON_DEMAND):
+            environment.pop(name, None)
         if self._team and self._team.queue:
             environment[QUEUE] = str(self._team.queue)
+            environment[ON_DEMAND] = str(self._files.on_demand)
         return environment
 
     @property

@@ -12,7 +12,7 @@ from mirror.core.model import Base
 
 NAME = "mirror/nginx:bootstrap"
 _NEEDS = ("kernel-headers", "openssl", "zlib")
-_STEPS = (
+STEPS = (
     Step(name="pcre2", reads=("sources/pcre2_*",)),
     Step(name="nginx", needs=(*_NEEDS, "pcre2"), reads=("sources/nginx_*",)),
 )
@@ -34,7 +34,7 @@ class NginxBase:
             libraries = [step for step in steps(HOST_CA_BUNDLE) if step.name in _NEEDS]
             known = bootstrap.run(workshop, libraries, bootstrap.fetch(workshop))
             fetched = bootstrap.fetch(workshop, "fetch-nginx.sh", ("nginx-sources.txt",))
-            keys = bootstrap.run(workshop, _STEPS, fetched, known)
+            keys = bootstrap.run(workshop, STEPS, fetched, known)
             inputs = digest(self.base.encode(), keys["nginx"].encode(), _DOCKERFILE)
             if not self._stands(inputs):
                 result = workshop.result("nginx", keys["nginx"])
