@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -74,7 +75,8 @@ def read_on_demand(text: str) -> OnDemand:
 def parse_client(user_agent: str) -> Target | None:
     """The musl target that pip or uv says it installs on; None for any other client.
 
-    Both send what they run on as JSON behind their name: `pip/26.0 {"cpu": ..., "libc": {...}, "python": ...}`.
+    Both send what they run on as JSON behind their name: `pip/26.0 {"cpu": ..., "distro": {"libc": {...}}, ...}`. pip
+    names glibc alone: a Linux without it is musl, of the version that every Alpine since 3.13 has.
     """
     match = _INSTALLER.match(user_agent[:LONGEST_USER_AGENT])
     try:
@@ -83,15 +85,15 @@ def parse_client(user_agent: str) -> Target | None:
         return None
     if not isinstance(found, dict):
         return None
-    libc, cpu = found.get("libc"), found.get("cpu")
-    python, musl = _release(found.get("python")), _release(libc.get("version") if isinstance(libc, dict) else None)
-    implementation = found.get("implementation")
-    is_cpython = isinstance(implementation, dict) and implementation.get("name") == "CPython"
-    if not isinstance(libc, dict) or libc.get("lib") != "musl" or not is_cpython or cpu not in _ARCHITECTURES:
+    libc = _table(found, "distro").get("libc") or {"lib": "musl", "version": "1.2"}
+    if not isinstance(libc, dict) or libc.get("lib") != "musl" or _table(found, "system").get("name") != "Linux":
         return None
+    if _table(found, "implementation").get("name") != "CPython" or found.get("cpu") not in _ARCHITECTURES:
+        return None
+    python, musl = _release(found.get("python")), _release(libc.get("version"))
     if python is None or musl is None or python[0] != 3:
         return None
-    return Target(python=f"{python[0]}.{python[1]}", musl=musl, architecture=str(cpu))
+    return Target(python=f"{python[0]}.{python[1]}", musl=musl, architecture=str(found["cpu"]))
 
 
 def missed(links: Iterable[Link], target: Target) -> Version | None:
@@ -119,6 +121,11 @@ def missed(links: Iterable[Link], target: Target) -> Version | None:
 def topic(project: str, version: Version, target: Target) -> str:
     """What a build for a miss is about: the same for everybody who misses the same."""
     return f"{project}=={version} for {target}"
+
+
+def _table(found: dict[str, Any], key: str) -> dict[str, Any]:
+    value = found.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _release(text: object) -> tuple[int, int] | None:

@@ -1,0 +1,137 @@
+"""What an installer says of itself, what it misses, and who may have that built."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from mirror.core.misses import Link, OnDemand, missed, parse_client, parse_network, read_on_demand, topic
+from mirror.core.model import Target
+
+PIP_ON_MUSL = (
+    'pip/22.3.1 {"ci":null,"cpu":"x86_64","distro":{"id":"alpine","name":"Alpine Linux","version":"3.22.1"},'
+    '"implementation":{"name":"CPython","version":"3.11.2"},"installer":{"name":"pip","version":"22.3.1"},'
+    '"openssl_version":"OpenSSL 3.0.22 25 Aug 2026","python":"3.11.2","system":{"name":"Linux","release":"6.1"}}'
+)
+PIP_ON_GLIBC = PIP_ON_MUSL.replace('"distro":{', '"distro":{"libc":{"lib":"glibc","version":"2.36"},')
+UV_ON_MUSL = (
+    'uv/0.13.9 {"installer":{"name":"uv","version":"0.13.9","subcommand":["pip","install"]},"python":"3.12.2",'
+    '"implementation":{"name":"CPython","version":"3.12.2"},"distro":{"name":"Alpine Linux","version":"3.22","id":null,'
+    '"libc":{"lib":"musl","version":"1.2"}},"system":{"name":"Linux","release":"6.1"},"cpu":"aarch64","ci":null}'
+)
+TARGET = Target(python="3.11", musl=(1, 2), architecture="x86_64")
+MUSL, GLIBC = "musllinux_1_2_x86_64", "manylinux_2_17_x86_64"
+
+
+def links(*filenames: str) -> list[Link]:
+    """Files without anything special about them."""
+    return [Link(filename=filename) for filename in filenames]
+
+
+def test_an_installer_says_what_it_runs_on() -> None:
+    """pip names no libc but glibc, uv names both; a release of Python is X.Y."""
+    assert TARGET == parse_client(PIP_ON_MUSL)
+    assert Target(python="3.12", musl=(1, 2), architecture="aarch64") == parse_client(UV_ON_MUSL)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "",
+        "Mozilla/5.0",
+        "pip/22.3.1",
+        "pip/22.3.1 {",
+        "pip/22.3.1 []",
+        "pip/22.3.1 {}",
+        "pip/1 " + "[" * 3000,
+        PIP_ON_GLIBC,
+        PIP_ON_MUSL.replace("Linux", "Darwin"),
+        PIP_ON_MUSL.replace("CPython", "PyPy"),
+        PIP_ON_MUSL.replace('"x86_64"', '"../../etc"'),
+        PIP_ON_MUSL.replace('"x86_64"', "7"),
+        PIP_ON_MUSL.replace('"python":"3.11.2"', '"python":"2.7.18"'),
+        PIP_ON_MUSL.replace('"python":"3.11.2"', '"python":"3.11; rm -rf /"'),
+        PIP_ON_MUSL.replace('"python":"3.11.2"', '"python":["3.11.2"]'),
+        UV_ON_MUSL.replace('"1.2"', "null"),
+    ],
+)
+def test_any_other_client_is_none(user_agent: str) -> None:
+    """Whatever it sends: nothing is guessed."""
+    assert parse_client(user_agent) is None
+
+
+@given(st.text(max_size=200), st.sampled_from(["", "pip/1 {", 'pip/26.0 {"distro":']))
+def test_no_user_agent_breaks_it(text: str, before: str) -> None:
+    """It is a stranger's."""
+    assert isinstance(parse_client(before + text), Target | None)
+
+
+@pytest.mark.parametrize(
+    ("filenames", "version"),
+    [
+        ([], None),
+        (["a-1.0.tar.gz"], "1.0"),
+        (["a-1.0.tar.gz", f"a-1.0-cp311-cp311-{GLIBC}.whl"], "1.0"),
+        (["a-1.0.tar.gz", f"a-1.0-cp311-cp311-{MUSL}.whl"], None),
+        (["a-1.0.tar.gz", "a-1.0-py3-none-any.whl"], None),
+        (["a-1.0.tar.gz", f"a-1.0-cp312-cp312-{MUSL}.whl"], "1.0"),
+        (["a-1.0.tar.gz", f"a-1.0-cp311-cp311-{MUSL}.whl", "a-1.1.tar.gz"], "1.1"),
+        (["a-1.0.tar.gz", "a-1.0-py3-none-any.whl", "a-1.1rc1.tar.gz"], None),
+        (["a-1.1rc1.tar.gz"], "1.1rc1"),
+        ([f"a-2.0-cp311-cp311-{GLIBC}.whl", "a-1.0.tar.gz"], "1.0"),
+        ([f"a-2.0-cp311-cp311-{GLIBC}.whl"], None),
+        (["a-1.0.exe", "nonsense", "a-x.tar.gz", "a-1.0-py3.whl"], None),
+    ],
+)
+def test_a_miss_is_what_pip_would_compile(filenames: list[str], version: str | None) -> None:
+    """The newest release that has a file for the target, and no wheel."""
+    assert (Version(version) if version else None) == missed(links(*filenames), TARGET)
+
+
+def test_what_pip_does_not_take_is_no_miss() -> None:
+    """Yanked files, and those for other Pythons."""
+    assert missed([Link(filename="a-1.0.tar.gz", yanked="broken")], TARGET) is None
+    assert missed([Link(filename="a-1.0.tar.gz", requires_python=">=3.12")], TARGET) is None
+    both = [Link(filename="a-2.0.tar.gz", requires_python=">=3.12"), *links("a-1.0.tar.gz")]
+    assert Version("1.0") == missed(both, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("address", "trusted"),
+    [
+        *((address, True) for address in ("10.1.2.3", "172.18.0.1", "192.168.7.7", "fd00::1", "127.0.0.1")),
+        *((address, False) for address in ("8.8.8.8", "172.32.0.1", "2001:db8::1", "", "no", "10.0.0.1, 8.8.8.8")),
+    ],
+)
+def test_private_networks_are_trusted(address: str, trusted: bool) -> None:
+    """And nobody else, unless the settings say so."""
+    assert trusted == OnDemand().trusts(address)
+    assert OnDemand(networks=("0.0.0.0/0",)).trusts("8.8.8.8")
+
+
+def test_what_is_denied_is_not_built() -> None:
+    """By the normalised name; and nothing is at none an hour."""
+    policy = OnDemand(deny=("corp-*", "numpy"))
+    assert [False, False, True] == [policy.wants(name) for name in ("Corp_Secret", "numpy", "pandas")]
+    assert not OnDemand(per_hour=0).wants("pandas")
+
+
+def test_the_policy_survives_its_file() -> None:
+    """The index's plugin reads what the settings say."""
+    policy = OnDemand(networks=("10.0.0.0/8",), deny=("x",), per_hour=3, wait_s=9)
+    assert policy == read_on_demand(policy.to_json())
+
+
+def test_a_network_is_written_as_one() -> None:
+    """Or it is said how."""
+    assert "10.0.0.0/8" == parse_network("10.0.0.0/8")
+    with pytest.raises(ValueError, match="it is no network") as failure:
+        parse_network("10.0.0.1/8")
+    assert "write it as in 10.0.0.0/8" == failure.value.args[1]
+
+
+def test_all_who_miss_the_same_have_one_topic() -> None:
+    """It is what the queue knows a build by."""
+    assert "numpy==1.23.5 for cp311-musllinux_1_2_x86_64" == topic("numpy", Version("1.23.5"), TARGET)
