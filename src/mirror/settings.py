@@ -83,6 +83,7 @@ class Settings:
     password: str | None = field(default=None, repr=False)
     port: int
     listen: str
+    reading: str = "open"
     hostnames: tuple[str, ...] = ("localhost",)
     upstream: str | None = None
     further_upstreams: tuple[FurtherUpstream, ...] = ()

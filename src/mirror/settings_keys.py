@@ -269,6 +269,7 @@ _KEYS: Mapping[str, tuple[str, Reader]] = {
     "password-file": ("password_file", _path("devpi-password")),
     "port": ("port", _integer(1, 65_535)),
     "listen": ("listen", _parsed(_choice("local", "all"), "local")),
+    "reading": ("reading", _parsed(_choice("open", "token"), "open")),
     "hostnames": ("hostnames", _each(_parse_hostname, "wheels.example.org")),
     "upstream": ("upstream", _parsed(_parse_url, "https://pypi.example.org/simple/")),
     "further-upstream": ("further_upstreams", _further_upstreams),

@@ -1,4 +1,4 @@
-# The team's proxy, one static program with the modules that config/nginx.conf uses. It is called as Alpine's is.
+# The team's proxy, one static program with the modules that config/nginx uses. It is called as Alpine's is.
 # Result: nginx.tar, to be laid over the base image.
 . "$HERE/common.sh"
 use_musl_compiler "$STEP_kernel_headers" "$STEP_openssl" "$STEP_zlib" "$STEP_pcre2"

@@ -16,6 +16,7 @@ import click
 import platformdirs
 
 from mirror import __version__
+from mirror.cli.backup import backup, restore
 from mirror.cli.build import build
 from mirror.cli.down import down
 from mirror.cli.emit import emit
@@ -24,6 +25,7 @@ from mirror.cli.log import log
 from mirror.cli.plan import plan
 from mirror.cli.serve import serve
 from mirror.cli.status import status
+from mirror.cli.token import token
 from mirror.cli.up import up
 from mirror.cli.verify import verify
 from mirror.cli.work import work
@@ -46,7 +48,7 @@ def mirror() -> None:
     """
 
 
-for command in (build, plan, verify, up, down, serve, work, status, log, emit):
+for command in (build, plan, verify, up, down, serve, work, status, log, emit, token, backup, restore):
     mirror.add_command(command)
 
 

@@ -61,6 +61,15 @@ listen = _all(
         "--listen", type=click.Choice(["local", "all"]), help="Who reaches it: this machine and its containers, or all."
     ),
 )
+_FOLDER = click.Path(path_type=Path)
+team_folders = _all(
+    click.option("--packages", type=_FOLDER, envvar="TEAM_PACKAGES", help="A team's: for the files of packages."),
+    click.option("--queue", type=_FOLDER, envvar="TEAM_QUEUE", help="A team's: that builds are queued in."),
+    click.option("--journal", type=_FOLDER, envvar="TEAM_JOURNAL", help="A team's: the builder's data folder."),
+    click.option("--builder-token", type=_FOLDER, envvar="TEAM_BUILDER_TOKEN", help="A team's: file for that token."),
+    click.option("--tls", type=_FOLDER, envvar="TEAM_CERTIFICATES", help="A team's: for a certificate, if none is."),
+)
+"""Where a team's index keeps what it shares with other services. compose.yaml says it once, in the environment."""
 
 
 FLAGS = ("python", "alpine", "base", "index_url", "user", "jobs", "listen", "port", "server")

@@ -14,10 +14,12 @@ from mirror.core.misses import read_on_demand
 from mirror.server.builds import Builds
 from mirror.server.live import Slots
 from mirror.server.misses import Misses
+from mirror.server.reading import devpiserver_stage_get_principals_for_pkg_read, needs_token
 from mirror.server.served import Downloads
 from mirror.server.site import Site
 from mirror.server.views import Views
 
+__all__ = ["devpiserver_pyramid_configure", "devpiserver_stage_get_principals_for_pkg_read"]
 hookimpl = HookimplMarker("devpiserver")
 
 
@@ -33,10 +35,10 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     )
     pyramid_config.registry["mirror_downloads"] = site.downloads
     pyramid_config.add_tween("mirror.server.served.count_downloads")
-    # Inside of devpi's own transaction.
-    pyramid_config.add_tween(
-        "mirror.server.builds.keep_names_apart", under="devpi_server.views.tween_keyfs_transaction"
-    )
+    inside = {"under": "devpi_server.views.tween_keyfs_transaction"}
+    pyramid_config.add_tween("mirror.server.builds.keep_names_apart", **inside)
+    if needs_token():
+        pyramid_config.add_tween("mirror.server.reading.refuse_strangers", **inside)
     queue = Queue(Path(os.environ[QUEUE])) if os.environ.get(QUEUE) else None
     Builds(queue).add_to(pyramid_config)
     if queue is not None and os.environ.get(ON_DEMAND):

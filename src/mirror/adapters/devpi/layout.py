@@ -38,6 +38,8 @@ QUEUE = "MIRROR_QUEUE"
 """The variable that names the folder of the team's queue of builds to it."""
 ON_DEMAND = "MIRROR_ON_DEMAND"
 """The variable that names the file which says who may have something built by asking the index for it."""
+READING = "MIRROR_READING"
+"""The variable that says who may read: "open" or "token"."""
 PAGE = "+mirror"
 """Where that page is, from the server's root."""
 _STAGE_SETTINGS: Mapping[str, Any] = {

@@ -18,7 +18,7 @@ from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.http import DevpiClient, Login
-from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, QUEUE, ROUTES
+from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, QUEUE, READING, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
@@ -83,6 +83,8 @@ class Team:
     queue: Path | None = None
     """Folder of the queue of builds."""
     on_demand: OnDemand = field(default_factory=OnDemand)
+    reading: str = "open"
+    """Or "token": nothing is for whoever has not logged in."""
     builder_token: Path | None = None
     """File for the token that the builder publishes with."""
 
@@ -233,10 +235,11 @@ class EmbeddedServer:
         environment.pop(JOURNAL, None)
         if self._journal:
             environment[JOURNAL] = self._journal
-        for name in (QUEUE, ON_DEMAND):
+        for name in (QUEUE, ON_DEMAND, READING):
             environment.pop(name, None)
         if self._team and self._team.queue:
             environment[QUEUE] = str(self._team.queue)
+            environment[READING] = self._team.reading
             environment[ON_DEMAND] = str(self._files.on_demand)
         return environment
 
