@@ -124,11 +124,12 @@ class Worker:
 
     def _read(self, build: str, name: str, stream: IO[bytes]) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]
-            try:
-                self.queue.say(build, name, decoder.decode(chunk))
-            except MirrorError as error:  # the build goes on; what it publishes matters more than what it says
-                self.say(f"{error.what}; {error.hint}")
+        with stream:
+            while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]
+                try:
+                    self.queue.say(build, name, decoder.decode(chunk))
+                except MirrorError as error:  # what a build publishes matters more than what it says
+                    self.say(f"{error.what}; {error.hint}")
 
 
 def arguments(request: BuildRequest) -> list[str]:

@@ -15,18 +15,21 @@ from fakes.claims import ClaimBook, FakeClaims
 from fakes.devpi import Devpi
 from mirror.adapters.devpi import processes
 from mirror.adapters.devpi.claims import SWEPT_AFTER_S
+from mirror.adapters.file_claims import FileClaims
 from mirror.core.errors import UnusableError
 from mirror.ports import Claims
 
 NewRun = Callable[[], Claims]
 
 
-@pytest.fixture(params=["fake", "devpi"])
-def new_run(request: pytest.FixtureRequest) -> Iterator[NewRun]:
+@pytest.fixture(params=["fake", "devpi", "files"])
+def new_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewRun]:
     """Makes the claims of another run that shares the index."""
     if request.param == "fake":
         book = ClaimBook()
         yield lambda: FakeClaims(book)
+    elif request.param == "files":
+        yield lambda: FileClaims(tmp_path / "claims")
     else:
         devpi: Devpi = request.getfixturevalue("devpi")
         yield devpi.claims

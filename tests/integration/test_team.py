@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -15,7 +17,8 @@ import docker
 import pytest
 import requests
 
-from fakes.sdists import sdist
+from fakes.sdists import IN_TREE, sdist
+from fakes.small_graph import graph
 from fakes.stack import Stack, opened_stack, tar_of
 from fakes.wheels import checked_wheel
 from mirror.adapters.images.bootstrap import BASE_NAME
@@ -26,12 +29,21 @@ MUSL_PIP = (
     'pip/26.0 {"cpu":"x86_64","distro":{"id":"alpine","name":"Alpine Linux","version":"3.22"},'
     '"implementation":{"name":"CPython","version":"3.11.2"},"python":"3.11.2","system":{"name":"Linux"}}'
 )
+BROKEN = """
+import os, shutil
+def prepare_metadata_for_build_wheel(folder, *_):
+    os.mkdir(folder + "/brokenbytests-1.0.dist-info")
+    shutil.copy("PKG-INFO", folder + "/brokenbytests-1.0.dist-info/METADATA")
+    return "brokenbytests-1.0.dist-info"
+def build_wheel(*_):
+    raise SystemExit("no luck")
+"""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack for all tests here: each takes projects of its own."""
-    with opened_stack(tmp_path_factory.mktemp("team"), "mirrortest") as stack:
+    with opened_stack(tmp_path_factory.mktemp("team"), "mirrortest", TEAM_HOSTNAMES="localhost proxy") as stack:
         yield stack
 
 
@@ -92,9 +104,32 @@ def in_a_client(stack: Stack, script: str) -> tuple[int, str]:
         client.close()
 
 
-def upload(stack: Stack, index: str, name: str, version: str, headers: dict[str, str]) -> requests.Response:
+def kill(stack: Stack, service: str) -> None:
+    """`kill -9` of a service's first process, which Docker takes for a crash."""
+    client = docker.from_env()
+    try:
+        pid = client.api.inspect_container(stack.container(service))["State"]["Pid"]
+    finally:
+        client.close()
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+
+
+def is_running(stack: Stack, service: str) -> bool:
+    """Whether it runs, healthy where it says so."""
+    client = docker.from_env()
+    try:
+        state = client.api.inspect_container(stack.container(service))["State"]
+    finally:
+        client.close()
+    return bool(state["Running"]) and state.get("Health", {}).get("Status", "healthy") == "healthy"
+
+
+def upload(
+    stack: Stack, index: str, name: str, version: str, headers: dict[str, str], content: bytes = b""
+) -> requests.Response:
     """Upload an sdist as twine does."""
-    content = sdist(name, version, {"setup.py": "from setuptools import setup\nsetup()\n"})
+    content = content or sdist(name, version, {"setup.py": "from setuptools import setup\nsetup()\n"})
     form = {":action": "file_upload", "name": name, "version": version, "metadata_version": "2.1"}
     return stack.request(
         "POST",
@@ -124,18 +159,15 @@ def test_somebody_without_an_engine_builds_and_a_client_installs(stack: Stack, f
     """The same command, output and exit status; then pip in a musl container, with TLS and nothing to compile with."""
     status, out, err = build(stack, folder, alice, "markupsafe==2.0.1\n")
     assert (0, True, True) == (status, "markupsafe  2.0.1    built" in out, "markupsafe 2.0.1: compile" in err), err
-    assert f"--index-url {stack.url}{PROD} -r requirements.txt" in out
+    assert f"--index-url {stack.url}{PROD}" in out
     status, out, _ = build(stack, folder, alice, "markupsafe==2.0.1\n")
-    assert (0, True) == (status, out.startswith("Nothing to build: all 1 wheels are there")), out
+    assert (0, True) == (status, out.startswith("Nothing to build: the only wheel is there")), out
 
-    host = stack.url.replace("localhost", "proxy").replace(str(stack.port), "8443")
-    options = f"--cert /tmp/authority.pem --only-binary :all: --index-url {host}{PROD}"
-    install = f"pip install --no-cache-dir -q {options} markupsafe==2.0.1"
-    status, output = in_a_client(stack, f"{install} && python -c 'import markupsafe._speedups; print(7)'")
-    assert (1, True) == (status, "certificate" in output), output  # it is for `localhost`, and pip looks
-    address = f"{{ cat /etc/hosts; }} && {install.replace('--cert /tmp/authority.pem', '--trusted-host proxy:8443')}"
-    status, output = in_a_client(stack, f"{address} && python -c 'import markupsafe._speedups; print(7)'")
-    assert (0, "7") == (status, output.strip().splitlines()[-1]), output
+    install = f"pip install --no-cache-dir -q --only-binary :all: --index-url https://proxy:8443{PROD}"
+    trusting = f"{install} --cert /tmp/authority.pem markupsafe==2.0.1"
+    assert (0, "") == in_a_client(stack, f"{trusting} && python -c 'import markupsafe._speedups'")
+    # Who does not trust the authority gets nothing.
+    assert 1 == in_a_client(stack, f"{install} --retries 0 markupsafe==2.0.1")[0]
 
 
 def test_bad_requests_have_the_usual_exit_statuses(stack: Stack, folder: Path, alice: str) -> None:
@@ -143,7 +175,12 @@ def test_bad_requests_have_the_usual_exit_statuses(stack: Stack, folder: Path, a
     status, _, err = build(stack, folder, alice, "numpy===\n")
     assert (2, True) == (status, "requirements.txt:1" in err), err
     status, _, err = build(stack, folder, alice, "there-is-no-such-project-at-all==1\n")
-    assert (1, True) == (status, "there-is-no-such-project-at-all" in err), err
+    assert (2, True) == (status, "requirements.txt:1:1 no-such-project" in err), err
+    publisher = basic("grace", stack.token("grace", "--publish"))
+    broken = sdist("brokenbytests", "1.0", {"pyproject.toml": IN_TREE, "backend.py": BROKEN})
+    assert 200 == upload(stack, "internal", "brokenbytests", "1.0", publisher, broken).status_code
+    status, out, err = build(stack, folder, alice, "brokenbytests\n")
+    assert (1, True) == (status, "brokenbytests 1.0 failed" in out), out + err
     status, _, err = build(stack, folder, "devpi-nonsense", "six\n")
     assert (3, True) == (status, "index-login" in err), err
     status, out, _ = build(stack, folder, alice, "six==1.16.0\n", "--json")
@@ -204,9 +241,9 @@ def test_the_builders_token_uploads_and_does_nothing_else(stack: Stack, alice: s
     """It cannot remove, change or make anything; root can, so it is the token that stops it."""
     token = stack.execute("index", "cat", "/token/builder")
     builder = {**basic("builder", token), "Accept": "application/json"}
-    wheel = checked_wheel("mine-1.0-py3-none-any.whl")
-    form = {":action": "file_upload", "name": "mine", "version": "1.0"}
-    put = {"data": form, "files": {"content": ("mine-1.0-py3-none-any.whl", wheel.content)}}
+    wheel = checked_wheel("zzz_of_tests-1.0-py3-none-any.whl")
+    form = {":action": "file_upload", "name": "zzz-of-tests", "version": "1.0"}
+    put = {"data": form, "files": {"content": ("zzz_of_tests-1.0-py3-none-any.whl", wheel.content)}}
     nobody = {"Accept": "application/json"}
     answers = [
         stack.request("POST", "/mirror/alpine/", headers=headers, **put).status_code
@@ -214,8 +251,8 @@ def test_the_builders_token_uploads_and_does_nothing_else(stack: Stack, alice: s
     ]
     assert [True, True, True] == [answers[0] in (401, 403), answers[1] in (401, 403), answers[2] == 200], answers
     attacks = [
-        ("DELETE", "/mirror/alpine/mine/1.0", None),
-        ("DELETE", "/mirror/alpine/mine", None),
+        ("DELETE", "/mirror/alpine/zzz-of-tests/1.0", None),
+        ("DELETE", "/mirror/alpine/zzz-of-tests", None),
         ("DELETE", "/mirror/alpine", None),
         ("PATCH", "/mirror/alpine", ["volatile=True"]),
         ("PATCH", "/mirror/alpine", ["mirror_whitelist+=six"]),
@@ -224,13 +261,15 @@ def test_the_builders_token_uploads_and_does_nothing_else(stack: Stack, alice: s
         ("PATCH", "/builder", {"password": "x"}),
         ("POST", "/builder/+token-create", {}),
         ("POST", "/mirror/internal/", None),
-        ("DELETE", "/mirror/alpine/mine/1.0?force", None),
+        ("DELETE", "/mirror/alpine/zzz-of-tests/1.0?force", None),
     ]
     refused = [stack.request(method, path, json=body, headers=builder).status_code for method, path, body in attacks]
     assert not [status for status in refused if status < 400], refused
-    assert ["mine-1.0-py3-none-any.whl"] == files(stack, "mine", "alpine")
-    removed = stack.request("DELETE", "/mirror/alpine/mine/1.0?force", headers=root(stack))
-    assert (200, []) == (removed.status_code, files(stack, "mine", "alpine")), removed.text
+    assert ["zzz_of_tests-1.0-py3-none-any.whl"] == files(stack, "zzz-of-tests", "alpine")
+    removed = stack.request("DELETE", "/mirror/alpine/zzz-of-tests/1.0?force", headers=root(stack))
+    assert (200, False) == (removed.status_code, "zzz_of_tests-1.0-py3-none-any.whl" in files(stack, "zzz-of-tests")), (
+        removed.text
+    )
 
 
 def test_a_revoked_token_is_good_for_nothing(stack: Stack) -> None:
@@ -250,11 +289,11 @@ def test_private_names_never_fall_through(stack: Stack) -> None:
     assert 200 == upload(stack, "internal", "sampleproject", "0.0.1", publisher).status_code
     assert ["sampleproject-0.0.1.tar.gz"] == files(stack, "sampleproject")
 
-    # What opens that is the whitelist of compiled wheels: the builder is refused, whatever it is told.
+    # What opens that is the whitelist of compiled wheels: the builder cannot have it there, whatever it is told.
     builder = basic("builder", stack.execute("index", "cat", "/token/builder"))
     allow = "/+mirror/allow/mirror/alpine/"
-    assert 403 == stack.request("POST", f"{allow}Sample.Project".replace(".", ""), headers=builder).status_code
-    assert 200 == stack.request("POST", f"{allow}six", headers=builder).status_code
+    answers = [stack.request("POST", f"{allow}{name}", headers=builder).json() for name in ("SampleProject", "six")]
+    assert [False, True] == [answer["allowed"] for answer in answers]
     assert 401 == stack.request("POST", f"{allow}attrs").status_code
     assert ["sampleproject-0.0.1.tar.gz"] == files(stack, "sampleproject")
 
@@ -269,6 +308,18 @@ def test_private_names_never_fall_through(stack: Stack) -> None:
     assert len(files(stack, "sampleproject")) > 3
     stack.request("PATCH", "/mirror/alpine", json=["mirror_whitelist-=sampleproject"], headers=admin)
     assert ["sampleproject-0.0.1.tar.gz"] == files(stack, "sampleproject")
+
+
+def test_sdists_of_ones_own_are_compiled_like_any_others(stack: Stack, folder: Path, alice: str) -> None:
+    """Their build requirements too; the wheels are on the index of wheels, and nothing of them is on its whitelist."""
+    publisher = basic("heidi", stack.token("heidi", "--publish"))
+    for name, content in graph("own").items():
+        assert 200 == upload(stack, "internal", name, "1.0", publisher, content).status_code
+    status, out, err = build(stack, folder, alice, "houseown\nwindowown\n")
+    assert (0, True) == (status, "imported 2 in a clean room" in out), out + err
+    assert [True, True] == [any(n.endswith(".whl") for n in files(stack, f"{one}own")) for one in ("clay", "glass")]
+    whitelist = stack.get("/mirror/alpine", headers={"Accept": "application/json"}).json()["result"]["mirror_whitelist"]
+    assert [] == [name for name in whitelist if name.endswith("own")]
 
 
 def test_a_page_is_never_older_than_five_seconds(stack: Stack) -> None:
@@ -309,6 +360,65 @@ def test_services_have_what_they_need_and_no_more(stack: Stack) -> None:
     ]
     told = json.dumps(seen) + stack.run("logs").stdout + stack.execute("index", "cat", "/data/devpi/devpi.log")
     assert [] == [secret for secret in secrets if len(secret) > 30 and secret in told]
+
+
+def test_killed_services_come_back_and_lose_nothing(stack: Stack, tmp_path: Path, alice: str) -> None:
+    """`kill -9` of each service while builds run: each build ends well, everything is there, nothing is there twice."""
+    publisher = basic("ivan", stack.token("ivan", "--publish"))
+    rounds = ("x", "y", "z")
+    for suffix in rounds:
+        for name, content in graph(f"killed{suffix}").items():
+            assert 200 == upload(stack, "internal", name, "1.0", publisher, content).status_code
+    ended: dict[str, tuple[int, str, str]] = {}
+
+    def ask(suffix: str) -> None:
+        (tmp_path / suffix).mkdir()
+        requirements = f"housekilled{suffix}\nwindowkilled{suffix}\n"
+        ended[suffix] = build(stack, tmp_path / suffix, alice, requirements)
+
+    threads = [threading.Thread(target=ask, args=(suffix,)) for suffix in rounds]
+    for thread in threads:
+        thread.start()
+    for service in ("builder", "index", "proxy", "builder", "index"):
+        time.sleep(4)
+        kill(stack, service)
+        wait_until(lambda name=service: is_running(stack, name), f"{service} does not come back")  # type: ignore[misc]
+    for thread in threads:
+        thread.join()
+    stack.wait_until_healthy()
+    assert [0, 0, 0] == [status for status, _, _ in ended.values()], ended
+    for suffix in rounds:
+        for name in graph(f"killed{suffix}"):
+            wheels = [one for one in files(stack, name, "alpine") if one.endswith(".whl")]
+            assert 1 == len(wheels), (name, wheels)
+
+
+def test_who_may_not_read_reads_nothing(stack: Stack, alice: str) -> None:
+    """Where reading needs a token: pages, files, settings and the page for people; pip has them with it."""
+    settings = stack.folder / ".env"
+    before = settings.read_text()
+    open_to_all = stack.get(f"{PROD}markupsafe/")
+    assert 200 == open_to_all.status_code
+    href = "/mirror/alpine/+f/" + open_to_all.text.split("alpine/+f/")[1].split('"')[0].split("#")[0]
+    paths = (f"{PROD}markupsafe/", href, "/mirror/alpine", "/+mirror/", "/+mirror/api/status", "/", "/+status")
+    assert [200] * len(paths) == [stack.get(path).status_code for path in paths]
+    settings.write_text(before + "TEAM_READING=token\n")
+    try:
+        stack.up()
+        assert [401] * len(paths) == [stack.get(path).status_code for path in paths]
+        with_token = {**basic("alice", alice), "Accept": "*/*"}
+        assert [200] * len(paths) == [stack.get(path, headers=with_token).status_code for path in paths]
+        assert 401 == stack.get(f"{PROD}markupsafe/").status_code  # what alice has read is in nobody's cache
+        install = "pip install --no-cache-dir -q --only-binary :all: --cert /tmp/authority.pem --no-input"
+        for login, expected in ((f"alice:{alice}@", 0), ("", 1)):
+            status, output = in_a_client(
+                stack, f"{install} --index-url https://{login}proxy:8443{PROD} markupsafe==2.0.1"
+            )
+            assert expected == status, output
+    finally:
+        settings.write_text(before)
+        stack.up()
+    assert 200 == stack.get(f"{PROD}markupsafe/").status_code
 
 
 def test_a_backup_is_an_index_again(stack: Stack, alice: str) -> None:

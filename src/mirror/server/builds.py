@@ -109,20 +109,20 @@ class Builds:
 def allow(request: Any) -> Response:
     """Let upstream's files of a project go on to show once the index holds one of its own: its whitelist.
 
-    Whoever may upload may have that done, but never for a project of the team's own: a stranger's files of the same
-    name would show beside those.
+    Whoever may upload may have that done. For a project of the team's own nothing is done: it has no upstream, and a
+    stranger's files of the same name would show beside the team's.
     """
     stage = request.context.stage
     if not request.has_permission("upload", stage):
         raise _Refused(403 if request.authenticated_userid else 401, f"you may not upload to {stage.name}")
     project = canonicalize_name(request.matchdict["project"])
     if is_internal(request.registry["xom"], project):
-        raise _Refused(403, f"{project} is a project of {INTERNAL}: nothing of upstream's is shown beside it")
+        return json_answer({"version": 1, "allowed": False})
     config = stage.get()
     allowed = list(config.get("mirror_whitelist") or ())
     if project not in allowed:
         stage.modify(**{**config, "mirror_whitelist": [*allowed, project]}, _keep_unknown=True)
-    return json_answer({"version": 1})
+    return json_answer({"version": 1, "allowed": True})
 
 
 def is_internal(xom: Any, project: str) -> bool:
@@ -133,9 +133,7 @@ def is_internal(xom: Any, project: str) -> bool:
 
 def _is_public(xom: Any, project: str) -> bool:
     compiled = xom.model.getstage(STAGE)
-    if compiled is None:
-        return False
-    return project in (compiled.get().get("mirror_whitelist") or ()) or compiled.has_project_perstage(project)
+    return compiled is not None and project in (compiled.get().get("mirror_whitelist") or ())
 
 
 class _Refused(Exception):  # noqa: N818 - an answer

@@ -6,8 +6,9 @@ name as a private one would show its files beside it. Each further upstream is a
 which of them is asked for a project is our plugin's to see to.
 
 A team has two indexes more: `mirror/internal` for its own packages, which stands on nothing, and `mirror/prod`, which
-everybody installs from: internal, alpine and upstream, in this order. A name that internal has is not shown from
-upstream unless it is on alpine's whitelist, and what is internal never comes to stand there.
+everybody installs from: internal, alpine and upstream, in this order. Alpine stands on internal too, so that sdists of
+the team's own are compiled like any others. A name that internal has is not shown from upstream unless it is on
+alpine's whitelist, and what is internal never comes to stand there.
 """
 
 from __future__ import annotations
@@ -96,9 +97,11 @@ def lay_out(
     for one in further:
         _tend_further(root, one)
     ours = [f"root/{one.name}" for one in further]
-    _tend_stage(root, ours)
+    if team and root.get(f"{root.root}/{INTERNAL}?no_projects=").status == 404:
+        _send(root, "PUT", INTERNAL, _INTERNAL_SETTINGS)
+    _tend_stage(root, [INTERNAL, *ours] if team else ours)
     if team:
-        _tend_team(root, ours)
+        _tend_prod(root, [INTERNAL, STAGE, *ours, "root/pypi"])
 
 
 def _tend_stage(root: DevpiClient, ours: list[str]) -> None:
@@ -132,10 +135,7 @@ def tend_builder(root: DevpiClient, token_file: Path) -> None:
         write_private(token_file, str(token))
 
 
-def _tend_team(root: DevpiClient, ours: list[str]) -> None:
-    if root.get(f"{root.root}/{INTERNAL}?no_projects=").status == 404:
-        _send(root, "PUT", INTERNAL, _INTERNAL_SETTINGS)
-    bases = [INTERNAL, STAGE, *ours, "root/pypi"]
+def _tend_prod(root: DevpiClient, bases: list[str]) -> None:
     there = root.get(f"{root.root}/{PROD}?no_projects=")
     if there.status == 404:
         _send(root, "PUT", PROD, {**_PROD_SETTINGS, "bases": bases})

@@ -1,0 +1,130 @@
+"""What builds for a team, with a program of a test's own in mirror's place."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mirror.adapters.queue import BuildState, Queue, QueuedBuild
+from mirror.core.build_request import BuildRequest, SourceFile
+from mirror.worker import Worker, arguments
+
+FILES = (
+    SourceFile(name="requirements.txt", text="six\n"),
+    SourceFile(name="limits.txt", text="six<2\n", constraint=True),
+)
+REQUEST = BuildRequest(files=FILES, python=("3.11", "3.12"), retry=True, as_json=True, volume="verbose")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    """An empty one."""
+    return Queue(tmp_path / "queue")
+
+
+@contextmanager
+def working(queue: Queue, program: str, builds: int = 1) -> Iterator[list[str]]:
+    """A worker that runs this Python program; what it says."""
+    said: list[str] = []
+    command = (sys.executable, "-I", "-c", program)
+    worker = Worker(queue=queue, builds=builds, environment={}, say=said.append, command=command)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield said
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def wait_for(queue: Queue, build: QueuedBuild, is_so: Callable[[QueuedBuild], bool]) -> QueuedBuild:
+    deadline = time.monotonic() + 30
+    while True:
+        found = queue.find(build.id)
+        assert found is not None
+        if is_so(found):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def ended(build: QueuedBuild) -> bool:
+    return build.state is BuildState.ENDED
+
+
+def all_said(queue: Queue, build: QueuedBuild, stream: str) -> str:
+    return "".join(text for name, text in queue.said(build.id, 0)[0] if name == stream)
+
+
+def test_a_request_is_a_command_line() -> None:
+    """Nothing in it can be taken for an option."""
+    assert [
+        *("build", "--yes", "--no-lines", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
+        *("--constraint=limits.txt", "--", "requirements.txt"),
+    ] == arguments(REQUEST)
+    assert ["build", "--yes", "--no-lines", "--", "requirements.txt"] == arguments(BuildRequest(files=FILES[:1]))
+
+
+def test_a_build_is_told_and_ends_with_its_status(queue: Queue) -> None:
+    """Both streams, the files beside it, the exit status; a byte that is no UTF-8 spoils nothing."""
+    program = (
+        "import sys, pathlib\nprint(sys.argv[-1], pathlib.Path('limits.txt').read_text(), end='', flush=True)\n"
+        "sys.stderr.buffer.write(b'caf\\xc3\\xa9 \\xff\\n')\nsys.exit(7)"
+    )
+    build = queue.submit(REQUEST, asked_by="alice")
+    with working(queue, program) as said:
+        assert 7 == wait_for(queue, build, ended).status
+    assert "requirements.txt six<2\n" == all_said(queue, build, "stdout")
+    assert "café \ufffd\n" == all_said(queue, build, "stderr")
+    assert ["build 1 (requirements.txt, limits.txt, asked for by alice) begins", "build 1 ends with 7"] == said
+
+
+def test_what_is_interrupted_is_queued_again(queue: Queue) -> None:
+    """The worker goes within seconds; the next one builds it from its beginning."""
+    build = queue.submit(REQUEST, asked_by="alice")
+    with working(queue, "import time; print('begun', flush=True); time.sleep(60)"):
+        wait_for(queue, build, lambda _: "begun" in all_said(queue, build, "stdout"))
+    found = queue.find(build.id)
+    assert found is not None
+    assert BuildState.QUEUED is found.state
+    with working(queue, "print('again')"):
+        assert 0 == wait_for(queue, build, ended).status
+
+
+def test_what_nobody_wants_is_interrupted_gently(queue: Queue) -> None:
+    """As Ctrl-C does."""
+    program = (
+        "import signal, sys, time\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+        "print('begun', flush=True)\ntime.sleep(60)"
+    )
+    build = queue.submit(REQUEST, asked_by="alice")
+    with working(queue, program):
+        wait_for(queue, build, lambda _: "begun" in all_said(queue, build, "stdout"))
+        queue.cancel(build.id)
+        assert 130 == wait_for(queue, build, ended).status
+
+
+def test_a_crash_ends_one_build_alone(queue: Queue) -> None:
+    """Its status is the shell's for a signal, and the next one is built."""
+    program = "import os, sys\nif '--retry' in sys.argv: os.kill(os.getpid(), 9)"
+    crashing, well = queue.submit(REQUEST, asked_by="a"), queue.submit(BuildRequest(files=FILES[:1]), asked_by="b")
+    with working(queue, program):
+        assert [137, 0] == [wait_for(queue, build, ended).status for build in (crashing, well)]
+
+
+def test_several_are_built_side_by_side(queue: Queue, tmp_path: Path) -> None:
+    """Each waits for the other one to have begun."""
+    program = (
+        f"import os, time\nopen(r'{tmp_path}/' + str(os.getpid()), 'w').close()\n"
+        f"while len([n for n in os.listdir(r'{tmp_path}') if n.isdigit()]) < 2: time.sleep(0.05)"
+    )
+    builds = [queue.submit(REQUEST, asked_by="alice") for _ in range(2)]
+    with working(queue, program, builds=2):
+        assert [0, 0] == [wait_for(queue, build, ended).status for build in builds]
