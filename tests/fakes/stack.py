@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from mirror.adapters.devpi.listening import free_port
+from mirror.adapters.images import debian
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("compose.yaml", ".dockerignore", "pyproject.toml", "LICENSE", "README.md", "src", "builders", "config")
@@ -32,6 +33,30 @@ def ensure_compose() -> str:
         for command in (["apt-get", "update", "-qq"], install):
             subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, timeout=600)
     return "docker-compose"
+
+
+def fetch_compose_v2(folder: Path) -> str:
+    """Debian 13's, which is Compose v2: brought and checked by apt, and put nowhere but in `folder`."""
+    sources = debian.private_sources(debian.host_sources())
+    assert sources is not None, "this host has no apt sources"
+    (folder / "next.list").write_text(sources[1])
+    for part in ("lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    options = [
+        f"Dir::Etc::sourcelist={folder}/next.list",
+        "Dir::Etc::sourceparts=-",
+        f"Dir::State::lists={folder}/lists",
+    ]
+    options += [f"Dir::Cache={folder}/cache", "APT::Sandbox::User=root", "APT::Get::List-Cleanup=false"]
+    apt = ["apt-get", "-qq", *(f"-o{option}" for option in options)]
+    for command in ([*apt, "update"], [*apt, "download", "docker-compose"]):
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
+    package = next(folder.glob("docker-compose_2*.deb"))
+    unpack = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with subprocess.Popen(unpack, stdout=subprocess.PIPE) as unpacking:
+        name = "./usr/libexec/docker/cli-plugins/docker-compose"
+        subprocess.run(["tar", "-x", name], cwd=folder, stdin=unpacking.stdout, check=True, timeout=60)
+    return str(folder / name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +166,15 @@ def copy_tree(folder: Path) -> None:
 
 
 @contextmanager
-def opened_stack(folder: Path, project: str, **environment: str) -> Iterator[Stack]:
+def opened_stack(folder: Path, project: str, compose: str = "", **environment: str) -> Iterator[Stack]:
     """A stack made and started in `folder`, and gone without a trace afterwards, but for its images."""
-    compose = [ensure_compose()]
+    compose = compose or ensure_compose()
     copy_tree(folder)
     subprocess.run([MIRROR, "up", "--team", "--yes"], cwd=folder, check=True, capture_output=True, timeout=1800)
     port = free_port()
     with (folder / ".env").open("a") as file:
         file.write("".join(f"{name}={value}\n" for name, value in {"TEAM_HTTPS_PORT": port, **environment}.items()))
-    stack = Stack(compose=compose, folder=folder, port=port, project=project)
+    stack = Stack(compose=[compose], folder=folder, port=port, project=project)
     try:
         stack.run("build")
         stack.up()

@@ -421,6 +421,29 @@ def test_who_may_not_read_reads_nothing(stack: Stack, alice: str) -> None:
     assert 200 == stack.get(f"{PROD}markupsafe/").status_code
 
 
+def test_downloads_and_the_queue_are_counted(stack: Stack, alice: str) -> None:
+    """nginx serves the files, and tells the index; what waits shows on the page, as JSON and as figures."""
+    downloads = stack.get("/+mirror/api/status").json()["saved"]["downloads"]
+    install = f"pip install --no-cache-dir -q --cert /tmp/authority.pem --index-url https://proxy:8443{PROD}"
+    assert (0, "") == in_a_client(stack, f"{install} --only-binary :all: markupsafe==2.0.1")
+    wait_until(
+        lambda: stack.get("/+mirror/api/status").json()["saved"]["downloads"] == downloads + 1, "it is not counted"
+    )
+    body = {"version": 1, "requirements": [{"name": "waiting.txt", "text": "six\n"}]}
+    asked = [stack.request("POST", "/+mirror/builds", json=body, headers=basic("alice", alice)) for _ in range(6)]
+    assert [201] * 6 == [answer.status_code for answer in asked]
+    queue = stack.get("/+mirror/api/status").json()["queue"]
+    assert {("waiting.txt", "request")} == {(one["topic"], one["origin"]) for one in queue}
+    page, figures = stack.get("/+mirror/").text, stack.get("/+mirror/metrics").text
+    assert ("waiting.txt" in page, "asked for by alice" in page) == (True, True)
+    assert 'mirror_queue_builds{state="queued"}' in figures
+    assert 'mirror_pages_total{found="miss"}' in figures
+    for answer in asked:
+        cancelled = stack.request("DELETE", f"/+mirror/builds/{answer.json()['id']}", headers=basic("alice", alice))
+        assert 200 == cancelled.status_code
+    wait_until(lambda: not stack.get("/+mirror/api/status").json()["queue"], "the queue stays full")
+
+
 def test_a_backup_is_an_index_again(stack: Stack, alice: str) -> None:
     """Two commands; files, users, tokens and history are there, on volumes that were empty."""
     archive = stack.folder / "index.tar"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
 from pluggy import HookimplMarker
 
-from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, PAGE, QUEUE
+from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, PAGE, PROD, QUEUE
 from mirror.adapters.queue import Queue
 from mirror.core.misses import read_on_demand
 from mirror.server.builds import Builds
 from mirror.server.live import Slots
 from mirror.server.misses import Misses
 from mirror.server.reading import devpiserver_stage_get_principals_for_pkg_read, needs_token
-from mirror.server.served import Downloads
+from mirror.server.served import NGINX_PORT, Downloads, NginxCounts
 from mirror.server.site import Site
 from mirror.server.views import Views
 
 __all__ = ["devpiserver_pyramid_configure", "devpiserver_stage_get_principals_for_pkg_read"]
 hookimpl = HookimplMarker("devpiserver")
+log = logging.getLogger(__name__)
 
 
 @hookimpl
@@ -45,6 +47,14 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         policy = read_on_demand(Path(os.environ[ON_DEMAND]).read_text())
         pyramid_config.registry["mirror_misses"] = Misses(queue, policy)
         pyramid_config.add_tween("mirror.server.misses.notice")
+    site.queue = queue
+    site.misses = pyramid_config.registry.get("mirror_misses")
+    if queue is not None:
+        site.index = PROD
+        try:
+            NginxCounts(site.downloads)
+        except OSError:
+            log.warning("nobody counts what the proxy serves: port %s is taken", NGINX_PORT)
     for pattern, view in Views(site).routes():
         name = f"/{PAGE}{pattern}"
         pyramid_config.add_route(name, name, request_method="GET")

@@ -1,12 +1,14 @@
 """Counts what is downloaded from our index: each time somebody did not have to compile.
 
-Only installers count, since mirror itself reads back what it publishes; only whole files, and only what this server
-sends itself: where nginx serves the files, it is nginx that knows.
+Only installers count, since mirror itself reads back what it publishes; and only whole files. Where nginx serves the
+files, it tells.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import sqlite3
 import threading
 import time
@@ -20,6 +22,9 @@ from mirror.core.history import Saved, Served
 from mirror.core.matrix import wheel_release
 
 INSTALLERS = re.compile(r"(?:^|\s)(?:pip|uv|poetry|pdm|pipenv|pex|hatch)/", re.IGNORECASE)
+NGINX_PORT = 5140
+_LARGEST_DATAGRAM = 8_192
+_OURS = f"/{STAGE}/+f/"
 _EVERY_S = 2.0
 """How often counts are written: a killed server loses no more of them."""
 _SCHEMA = """
@@ -77,6 +82,38 @@ class Downloads:
         return connection
 
 
+class NginxCounts:
+    """Hears of the downloads that a team's proxy serves from the disk, past devpi: one datagram for each (RFC 3164)."""
+
+    def __init__(self, downloads: Downloads, address: tuple[str, int] = ("0.0.0.0", NGINX_PORT)) -> None:  # noqa: S104
+        self._downloads = downloads
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(address)
+        self.address: tuple[str, int] = self._socket.getsockname()
+        threading.Thread(target=self._listen, name="mirror-nginx-counts", daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            datagram = self._socket.recv(_LARGEST_DATAGRAM)
+            counted = read_datagram(datagram)
+            if counted is not None:
+                self._downloads.count(*counted)
+
+
+def read_datagram(datagram: bytes) -> tuple[str, int] | None:
+    """File name and size of a wheel of ours that an installer has downloaded; None where it says anything else."""
+    try:
+        said = json.loads(datagram[datagram.index(b"{") :])
+        path, size = str(said["path"]), int(said["size"])
+        is_one = (said["method"], said["status"]) == ("GET", "200") and bool(INSTALLERS.search(str(said["agent"])))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not is_one or not path.startswith(_OURS) or not path.endswith(".whl"):
+        return None
+    return path.rpartition("/")[2], size
+
+
 def saved_by(served: Iterable[Served], compile_seconds: Mapping[tuple[str, str], float]) -> Saved:
     """What the downloads have spared: each as many seconds as our newest compile of that version took."""
     downloads = size_bytes = 0
@@ -91,7 +128,6 @@ def saved_by(served: Iterable[Served], compile_seconds: Mapping[tuple[str, str],
 
 def count_downloads(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
     """A tween: counts wheels of ours that were sent whole to an installer."""
-    prefix = f"/{STAGE}/+f/"
 
     def tween(request: Any) -> Any:
         response = handler(request)
@@ -99,7 +135,7 @@ def count_downloads(handler: Callable[[Any], Any], registry: Any) -> Callable[[A
         if (
             request.method == "GET"
             and response.status_code == 200
-            and path.startswith(prefix)
+            and path.startswith(_OURS)
             and path.endswith(".whl")
             and INSTALLERS.search(request.user_agent or "")
         ):

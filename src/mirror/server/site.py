@@ -14,12 +14,14 @@ from packaging.utils import canonicalize_name
 
 from mirror.adapters.devpi.layout import STAGE
 from mirror.adapters.journal.history import History, NoHistory
+from mirror.adapters.queue import Queue, QueuedBuild
 from mirror.core import emit
 from mirror.core.errors import UnusableError
 from mirror.core.history import How, PastAttempt, Saved, by_project
 from mirror.core.matrix import Row, parse_target, row
 from mirror.server.disk import Disk
 from mirror.server.live import Slots
+from mirror.server.misses import Misses
 from mirror.server.served import Downloads, saved_by
 from mirror.server.shelf import Shelf
 
@@ -74,6 +76,10 @@ class Site:
     slots: Slots
     listen: Sequence[str] = ()
     """Where the server listens, as `HOST:PORT`."""
+    index: str = STAGE
+    """What to install from."""
+    queue: Queue | None = None
+    misses: Misses | None = None
     disk: Disk | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +95,10 @@ class Site:
         except UnusableError as problem:
             return NoHistory(), problem
         return history, None
+
+    def queued(self) -> tuple[QueuedBuild, ...]:
+        """What a team has asked to be built and is not built yet, in the order of asking."""
+        return self.queue.open() if self.queue else ()
 
     def saved(self, history: History) -> Saved | None:
         """What downloads have spared; None where it is not known."""
@@ -128,10 +138,10 @@ class Site:
         """How to install from here, as whoever asks reaches us."""
         target = parse_target(targets[-1]) if targets else None
         image = f"python:{target.python}-alpine" if target else "python:3-alpine"
-        return emit.Install(address=address(request, self.listen), base_image=image)
+        return emit.Install(address=address(request, self.listen, self.index), base_image=image)
 
 
-def address(request: Any, listen: Sequence[str]) -> emit.IndexAddress:
+def address(request: Any, listen: Sequence[str], index: str = STAGE) -> emit.IndexAddress:
     """Where the index is for this machine and for containers.
 
     Who came by a loopback address is on this machine, and containers need another one: the one that we listen on for
@@ -143,7 +153,7 @@ def address(request: Any, listen: Sequence[str]) -> emit.IndexAddress:
     inside = base
     if name == "localhost" or _is(name, "loopback"):
         inside = f"{request.scheme}://{_for_containers(listen)}:{urlsplit(base).port or 80}{request.script_name}"
-    page = f"/{STAGE}/+simple/"
+    page = f"/{index}/+simple/"
     return emit.IndexAddress(host_url=base + page, image_url=inside + page)
 
 

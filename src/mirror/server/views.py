@@ -12,6 +12,7 @@ from pyramid.response import Response  # type: ignore[import-untyped]
 
 from mirror.adapters.devpi.layout import STAGE
 from mirror.adapters.journal.history import History
+from mirror.adapters.queue import BuildState
 from mirror.core import emit
 from mirror.core.errors import UnusableError
 from mirror.core.history import How, PastAttempt
@@ -23,6 +24,7 @@ from mirror.server.live import Shared, Stream, event
 from mirror.server.rendering import STATIC, answer, json_answer, page, render, static_bytes
 from mirror.server.shelf import Shelf
 from mirror.server.site import STATES, Asked, Site
+from mirror.server.team import queue_json, team_figures
 
 View = Callable[[Any], Response]
 _RECENT, _HISTORY, _TAIL = 10, 50, 12
@@ -170,10 +172,9 @@ class Views:
         """What goes on, and what it has all come to."""
         history = self._readable()
         projects = len(_shelf(request).projects())
-        saved = self._site.saved(history)
-        return json_answer(
-            status_json(history.totals(), history.building(), history.runs(20), saved, projects=projects)
-        )
+        saved, queued = self._site.saved(history), queue_json(self._site.queued())
+        found = status_json(history.totals(), history.building(), history.runs(20), saved, projects=projects)
+        return json_answer({**found, "queue": queued})
 
     def api_projects(self, request: Any) -> Response:
         """The matrix, one page of it."""
@@ -207,7 +208,8 @@ class Views:
         """For Prometheus."""
         history = self._readable()
         projects = len(_shelf(request).projects())
-        text = exposition(figures(history.totals(), self._site.saved(history), projects=projects))
+        found = figures(history.totals(), self._site.saved(history), projects=projects)
+        text = exposition([*found, *team_figures(self._site)])
         return answer(text.encode(), CONTENT_TYPE)
 
     def now(self, request: Any) -> Response:  # noqa: ARG002 - a view's
@@ -260,7 +262,8 @@ class Views:
         building = history.building()
         running = tuple(run for run in history.runs(20) if run.ended is None and not run.killed)
         tails = {attempt.id: logs.last_lines(history.log(attempt.id), _TAIL) for attempt in building}
-        return render("now.html", building=building, running=running, tails=tails, root="")
+        queued = [build for build in self._site.queued() if build.state is BuildState.QUEUED]
+        return render("now.html", building=building, running=running, tails=tails, queued=queued, root="")
 
     def _readable(self) -> History:
         """The journal. Machines are not told of an empty one where it cannot be read."""

@@ -1,0 +1,43 @@
+"""What a page says of a team's queue, for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mirror.adapters.queue import BuildState, QueuedBuild
+from mirror.core.metrics import Kind, Metric
+from mirror.server.site import Site
+
+
+def queue_json(queued: Sequence[QueuedBuild]) -> list[dict[str, Any]]:
+    """`[{topic, state, origin, asked, started}]`. Who asked is not said: it may be an address."""
+    return [
+        {
+            "topic": build.topic,
+            "state": build.state.value,
+            "origin": build.origin.value,
+            "asked": build.asked,
+            "started": build.started,
+        }
+        for build in queued
+    ]
+
+
+def team_figures(site: Site) -> tuple[Metric, ...]:
+    """The queue, and what installers found or missed; nothing where there is no team."""
+    found = []
+    if site.queue is not None:
+        queued = site.queued()
+        states = (BuildState.QUEUED, BuildState.RUNNING)
+        samples = tuple(({"state": s.value}, float(sum(one.state is s for one in queued))) for s in states)
+        found.append(_metric("queue_builds", "Builds that were asked for and have not ended.", Kind.GAUGE, samples))
+    if site.misses is not None:
+        pages = (({"found": "hit"}, float(site.misses.hits)), ({"found": "miss"}, float(site.misses.misses)))
+        text = "Pages made for musl clients, by whether the newest release had a wheel for them."
+        found.append(_metric("pages_total", text, Kind.COUNTER, pages))
+    return tuple(found)
+
+
+def _metric(name: str, text: str, kind: Kind, samples: tuple[tuple[dict[str, str], float], ...]) -> Metric:
+    return Metric(name=f"mirror_{name}", help=text, kind=kind, samples=samples)
