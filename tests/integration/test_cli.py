@@ -113,6 +113,11 @@ WRONG_VALUES = {
     "--jobs": ("0", "-1", "many", "1.5", "9999"),
     "--port": ("0", "70000", "http"),
     "--listen": ("here", "127.0.0.1"),
+    "--server": ("wheels", "ftp://wheels.example.org", "https://wheels.example.org/mirror/prod", ""),
+    **dict.fromkeys(("--packages", "--queue", "--journal", "--tls"), ("requirements.txt", "")),
+    "--builder-token": (".", ""),
+    "--builds": ("0", "17", "many"),
+    "--run-as": ("",),
 }
 """What may stand behind an option that takes a value, and should not."""
 FILES = {"build": ["requirements.txt"], "plan": ["requirements.txt"], "verify": ["requirements.txt"], "emit": ["pip"]}

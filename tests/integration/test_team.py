@@ -438,6 +438,7 @@ def test_downloads_and_the_queue_are_counted(stack: Stack, alice: str) -> None:
     assert ("waiting.txt" in page, "asked for by alice" in page) == (True, True)
     assert 'mirror_queue_builds{state="queued"}' in figures
     assert 'mirror_pages_total{found="miss"}' in figures
+    assert f"{stack.url}{PROD}" in stack.get("/+mirror/install").text
     for answer in asked:
         cancelled = stack.request("DELETE", f"/+mirror/builds/{answer.json()['id']}", headers=basic("alice", alice))
         assert 200 == cancelled.status_code

@@ -61,13 +61,33 @@ listen = _all(
         "--listen", type=click.Choice(["local", "all"]), help="Who reaches it: this machine and its containers, or all."
     ),
 )
-_FOLDER = click.Path(path_type=Path)
+
+
+def not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An option's value, which may be left out but not be nothing."""
+    if value is not None and not str(value).strip():
+        raise click.BadParameter("it is empty")
+    return value
+
+
+class _Place(click.Path):
+    """A path that may not exist yet: of a folder, or of a file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value).strip():
+            self.fail("it is empty", param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+FOLDER = _Place(file_okay=False)
 team_folders = _all(
-    click.option("--packages", type=_FOLDER, envvar="TEAM_PACKAGES", help="A team's: for the files of packages."),
-    click.option("--queue", type=_FOLDER, envvar="TEAM_QUEUE", help="A team's: that builds are queued in."),
-    click.option("--journal", type=_FOLDER, envvar="TEAM_JOURNAL", help="A team's: the builder's data folder."),
-    click.option("--builder-token", type=_FOLDER, envvar="TEAM_BUILDER_TOKEN", help="A team's: file for that token."),
-    click.option("--tls", type=_FOLDER, envvar="TEAM_CERTIFICATES", help="A team's: for a certificate, if none is."),
+    click.option("--packages", type=FOLDER, envvar="TEAM_PACKAGES", help="A team's: for the files of packages."),
+    click.option("--queue", type=FOLDER, envvar="TEAM_QUEUE", help="A team's: that builds are queued in."),
+    click.option("--journal", type=FOLDER, envvar="TEAM_JOURNAL", help="A team's: the builder's data folder."),
+    click.option(
+        "--builder-token", type=_Place(dir_okay=False), envvar="TEAM_BUILDER_TOKEN", help="A team's: file for a token."
+    ),
+    click.option("--tls", type=FOLDER, envvar="TEAM_CERTIFICATES", help="A team's: for a certificate, if none is."),
 )
 """Where a team's index keeps what it shares with other services. compose.yaml says it once, in the environment."""
 

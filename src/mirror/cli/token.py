@@ -20,7 +20,7 @@ from mirror.core.tables import parse_duration
 def token() -> None:
     """Make and revoke tokens for our own index: a user's name, and a token in the place of a password.
 
-    Where compose.yaml runs: docker compose exec index mirror token create NAME
+    Where compose.yaml runs: docker compose exec -T index mirror token create NAME
     """
 
 

@@ -22,11 +22,14 @@ SOCKET = Path("/var/run/docker.sock")
 
 
 @click.command(short_help="Build what a team's server is asked for.")
-@click.option(
-    "--queue", "folder", type=click.Path(path_type=Path), required=True, help="Folder that the index queues builds in."
-)
+@click.option("--queue", "folder", type=options.FOLDER, required=True, help="Folder that the index queues builds in.")
 @click.option("--builds", type=click.IntRange(1, 16), default=2, show_default=True, help="Builds side by side.")
-@click.option("--run-as", metavar="USER", help="Become this user, but for the right to use Docker's socket.")
+@click.option(
+    "--run-as",
+    metavar="USER",
+    callback=options.not_empty,
+    help="Become this user, but for the right to use Docker's socket.",
+)
 @options.quiet
 def work(**parameters: Any) -> int:
     """Build what `mirror build --server` and installers ask a team's index for, until Ctrl-C.
