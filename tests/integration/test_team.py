@@ -237,6 +237,28 @@ def test_a_miss_is_built(stack: Stack) -> None:
     )
 
 
+def test_where_a_request_comes_from_is_the_proxys_to_say(stack: Stack) -> None:
+    """Who says to come from a trusted network is where they are; else an index on the Internet would build for all."""
+    settings = stack.folder / "config" / "team.toml"
+    before = settings.read_text()
+    settings.write_text(before.replace('networks = ["10.0.0.0/8", "172.16.0.0/12"', 'networks = ["10.77.0.0/16"'))
+    assert before != settings.read_text()
+    page = f"{PROD}psycopg2/"
+    try:
+        stack.run("restart", "index")
+        stack.wait_until_healthy()
+        spoofed = {"X-Real-IP": "10.77.0.1", "X-Forwarded-For": "10.77.0.1", "Forwarded": "for=10.77.0.1"}
+        assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP, **spoofed}).status_code
+        time.sleep(3)
+        assert [] == attempts(stack, "psycopg2")
+    finally:
+        settings.write_text(before)
+        stack.run("restart", "index")
+        stack.wait_until_healthy()
+    assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP}).status_code
+    wait_until(lambda: bool(attempts(stack, "psycopg2")), "who is in a trusted network is not heard")
+
+
 def test_the_builders_token_uploads_and_does_nothing_else(stack: Stack, alice: str) -> None:
     """It cannot remove, change or make anything; root can, so it is the token that stops it."""
     token = stack.execute("index", "cat", "/token/builder")
@@ -320,6 +342,17 @@ def test_sdists_of_ones_own_are_compiled_like_any_others(stack: Stack, folder: P
     assert [True, True] == [any(n.endswith(".whl") for n in files(stack, f"{one}own")) for one in ("clay", "glass")]
     whitelist = stack.get("/mirror/alpine", headers={"Accept": "application/json"}).json()["result"]["mirror_whitelist"]
     assert [] == [name for name in whitelist if name.endswith("own")]
+
+
+def test_pages_are_packed_for_whoever_can_unpack(stack: Stack) -> None:
+    """And for nobody else; both are the same page."""
+    page = f"{PROD}numpy/"
+    accepts = {"Accept": "application/vnd.pypi.simple.v1+json", "User-Agent": MUSL_PIP}
+    packed = stack.get(page, headers={**accepts, "Accept-Encoding": "gzip, deflate"})
+    plain = stack.get(page, headers={**accepts, "Accept-Encoding": "identity"})
+    assert ("gzip", None) == (packed.headers.get("Content-Encoding"), plain.headers.get("Content-Encoding"))
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert packed.json()["files"] == plain.json()["files"]
 
 
 def test_a_page_is_never_older_than_five_seconds(stack: Stack) -> None:

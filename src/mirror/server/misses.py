@@ -138,8 +138,12 @@ def notice(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]
 
 
 def _asker(request: Any, xom: Any, misses: Misses) -> str | None:
-    """Who may have something built; None for whoever may not."""
-    address = str(request.headers.get("X-Forwarded-For") or request.remote_addr or "").strip()
+    """Who may have something built; None for whoever may not.
+
+    The proxy says where a request comes from, and takes away what a client says itself. Not as X-Forwarded-For, which
+    devpi's server drops: every address would be the proxy's own, and trusted.
+    """
+    address = str(request.headers.get("X-Real-IP", "")).strip()
     if misses.trusts(address):
         return address
     with xom.keyfs.read_transaction(allow_reuse=True):
