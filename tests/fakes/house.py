@@ -18,6 +18,7 @@ from fakes.claims import FakeClaims
 from fakes.elves import AnElf
 from fakes.index import FakeIndex
 from fakes.journal import FakeJournal
+from fakes.locks import FakeLocks
 from fakes.outcomes import TARGET
 from fakes.sandbox import Answer, FakeSandbox
 from fakes.sdists import LIMITS, sdist
@@ -99,6 +100,7 @@ class House:
         self.index = FakeIndex(folder / "store")
         self.journal = FakeJournal(folder)
         self.claims = FakeClaims()
+        self.locks = FakeLocks()
         self.retry = False
         self.reporter = FakeReporter()
         self.resolver = FakeResolver({})
@@ -143,6 +145,7 @@ class House:
             builders=FakeBuilders(),
             journal=self.journal,
             claims=self.claims,
+            locks=self.locks,
             reporter=self.reporter,
             verify_window=FakeWindow,
             workshop=WORKSHOP,

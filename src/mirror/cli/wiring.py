@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
@@ -25,6 +27,7 @@ from mirror.adapters.uv import UvResolver
 from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
+from mirror.core.retention import Origin
 from mirror.pipeline import Pipeline
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
@@ -74,6 +77,8 @@ class Ground:
             ),
             journal=journal,
             claims=self.index.claims(),
+            locks=self.index.locks(),
+            origin=Origin(host=socket.gethostname(), folder=str(Path.cwd())),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
             workshop=workshop,

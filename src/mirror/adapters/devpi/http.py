@@ -47,6 +47,8 @@ class Answer:
     content: bytes
     at: float = 0.0
     """When it was given, by the server's own clock (POSIX seconds); 0 where the server does not say."""
+    length: int | None = None
+    """Bytes that it says it has: what a HEAD is for."""
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -195,7 +197,13 @@ class DevpiClient:
         headers = {"Accept": "application/json"}
         with self._may_pass(url):
             response = self._request(method, url, auth=auth, headers=headers, **arguments)
-            answer = Answer(response.status_code, response.content, read_date(response.headers))
+            length = response.headers.get("Content-Length", "")
+            answer = Answer(
+                response.status_code,
+                response.content,
+                read_date(response.headers),
+                int(length) if length.isdecimal() else None,
+            )
         if answer.status in PASSING:
             raise self._passing(url, answer, response.headers)
         return answer

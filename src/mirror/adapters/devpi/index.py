@@ -13,7 +13,9 @@ from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.claims import DevpiClaims
+from mirror.adapters.devpi.holdings import DevpiWheels
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
+from mirror.adapters.devpi.locks import DevpiLocks
 from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
@@ -79,6 +81,14 @@ class DevpiIndex:
         """The claims of one more run that publishes here; `options` as DevpiClaims has them."""
         farewell = self._administration.again(Waiter(AT_LAST))
         return DevpiClaims(self._administration, self._stage.partition("/")[0], farewell=farewell, **options)
+
+    def locks(self) -> DevpiLocks:
+        """What builds that publish here have registered as reached."""
+        return DevpiLocks(self._administration, self._stage.partition("/")[0])
+
+    def wheels(self) -> DevpiWheels:
+        """What is published here."""
+        return DevpiWheels(self._client, self._url)
 
     def ensure_index(self) -> None:
         """See that there is a stage that we may publish to. Changes nothing.
