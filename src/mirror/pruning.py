@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mirror.core.errors import MirrorError
-from mirror.core.retention import Held, Place, Policy, RegisteredLock, Retention, Verdict, decide
+from mirror.core.retention import Place, Policy, RegisteredLock, Retention, Verdict, decide, expired, named
 from mirror.ports import Holdings, Locks
 
 CACHED_FILES_PER_LOOK = 100
@@ -38,11 +38,22 @@ class Pruner:
         locks = [lock for lock in self.locks.all() if lock.key not in gone]
         return decide(held, locks, policy, self.now_s)
 
-    def carry_out(self, retention: Retention, on_removed: Callable[[Held], None] = lambda _: None) -> Pruned:
-        """Remove what the survey found, but for what a build has registered since.
+    def to_forget(self, names: Sequence[str], older_than_s: int | None) -> tuple[RegisteredLock, ...]:
+        """The locks of these names, and those that no build has renewed for so long. Raises MirrorError."""
+        locks = self.locks.all()
+        chosen = [lock for name in names for lock in named(locks, name)]
+        if older_than_s is not None:
+            chosen += expired(locks, older_than_s, self.now_s)
+        return tuple(lock for lock in locks if lock in chosen)
+
+    def carry_out(self, retention: Retention, forgotten: Sequence[RegisteredLock] = ()) -> Pruned:
+        """Forget these locks and remove what the survey found, but for what a build has registered since.
 
         A file that cannot be removed stops no other. Raises MirrorError where the locks cannot be read any more.
         """
+        for lock in self.locks.all():
+            if lock in forgotten:  # not one that a build has renewed: it has another date
+                self.locks.forget(lock.key)
         removed, spared, failed = [], [], []
         reached: set[str] = set()
         for number, verdict in enumerate(retention.removed):
@@ -54,7 +65,6 @@ class Pruner:
             try:
                 if self.holdings[verdict.file.place].remove(verdict.file):
                     removed.append(verdict)
-                    on_removed(verdict.file)
             except MirrorError as error:
                 failed.append((verdict, error))
         return Pruned(removed=tuple(removed), spared=tuple(spared), failed=tuple(failed))

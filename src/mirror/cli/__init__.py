@@ -22,6 +22,7 @@ from mirror.cli.emit import emit
 from mirror.cli.interrupts import INTERRUPTED, TERMINATED
 from mirror.cli.log import log
 from mirror.cli.plan import plan
+from mirror.cli.prune import prune
 from mirror.cli.serve import serve
 from mirror.cli.status import status
 from mirror.cli.up import up
@@ -45,7 +46,7 @@ def mirror() -> None:
     """
 
 
-for command in (build, plan, verify, up, down, serve, status, log, emit):
+for command in (build, plan, verify, up, down, serve, status, log, emit, prune):
     mirror.add_command(command)
 
 

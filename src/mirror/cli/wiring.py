@@ -15,7 +15,7 @@ from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.patience import Recovery
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo
-from mirror.adapters.engine import connect, gateway_address
+from mirror.adapters.engine import connect, gateway_address, reach
 from mirror.adapters.images.choice import ensure_images
 from mirror.adapters.images.model import ImagePair, ImageSettings
 from mirror.adapters.images.packages import PackagedBuilders
@@ -27,8 +27,10 @@ from mirror.adapters.uv import UvResolver
 from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
-from mirror.core.retention import Origin
+from mirror.core.retention import Origin, Place
 from mirror.pipeline import Pipeline
+from mirror.ports import Holdings
+from mirror.pruning import Pruner
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
 from mirror.tasks import Workshop
@@ -165,6 +167,17 @@ def open_index(
         index = DevpiIndex(server.url, server.login, store, administrator=server.administrator, recovery=recovery)
         address = _address(server, gateway_address(client) if client else None)
     return index, address
+
+
+def open_pruner(settings: Settings, console: Console) -> Pruner:
+    """What prunes the index; of a devpi of the user's own, the cache lies on another machine's disk."""
+    client = reach()
+    index, _ = open_index(settings, console, client)
+    holdings: dict[Place, Holdings] = {Place.OURS: index.wheels()}
+    if not settings.index_url:
+        holdings[Place.CACHE] = embedded_server(settings, client).cache()
+    locks = index.locks()
+    return Pruner(locks=locks, holdings=holdings, now_s=locks.now_s())
 
 
 def _address(server: ServerInfo, gateway: str | None) -> IndexAddress:

@@ -164,6 +164,8 @@ def decide(held: Sequence[Held], locks: Sequence[RegisteredLock], policy: Policy
             left_bytes -= file.size_bytes
         else:
             kept.append(Verdict(file=file, why=Why.WITHIN))
+    # Upstream's first here too: on a full disk devpi removes nothing until there is some room.
+    removed.sort(key=lambda verdict: _goes_before(verdict.file))
     return Retention(removed=tuple(removed), kept=tuple(sorted(kept, key=_by_name)))
 
 
