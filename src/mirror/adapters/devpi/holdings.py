@@ -72,8 +72,7 @@ class DevpiWheels:
 
     def _size_bytes(self, url: str) -> int | None:
         """None where the file is gone."""
-        answer = self._client.patiently(lambda: self._client.send("HEAD", url))
-        return answer.length if answer.status == 200 else None
+        return self._client.patiently(lambda: self._client.size_once(url))
 
     def _read(self, url: str) -> dict[str, Any]:
         answer = self._client.get(url)

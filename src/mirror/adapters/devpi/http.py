@@ -47,8 +47,6 @@ class Answer:
     content: bytes
     at: float = 0.0
     """When it was given, by the server's own clock (POSIX seconds); 0 where the server does not say."""
-    length: int | None = None
-    """Bytes that it says it has: what a HEAD is for."""
 
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
@@ -144,6 +142,19 @@ class DevpiClient:
                     raise self._passing(url, read_answer(response, url), response.headers)
                 yield response
 
+    def size_once(self, url: str) -> int | None:
+        """The size of a file, which is not read; None where it is gone. Raises PassingError, UnusableError."""
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}  # for JSON, devpi tells of the file instead
+        with self._may_pass(url):
+            response = self._request("HEAD", url, auth=self._authentication(), headers=headers)
+        length = response.headers.get("Content-Length", "")
+        if response.status_code in (404, 410):
+            return None
+        if response.status_code == 200 and length.isdecimal():
+            return int(length)
+        failure = self._passing(url, read_answer(response, url), response.headers)
+        raise failure if response.status_code in PASSING else failure.error
+
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
         """Do what changes something, once, logged in; again only after a token that has run out.
 
@@ -197,13 +208,7 @@ class DevpiClient:
         headers = {"Accept": "application/json"}
         with self._may_pass(url):
             response = self._request(method, url, auth=auth, headers=headers, **arguments)
-            length = response.headers.get("Content-Length", "")
-            answer = Answer(
-                response.status_code,
-                response.content,
-                read_date(response.headers),
-                int(length) if length.isdecimal() else None,
-            )
+            answer = Answer(response.status_code, response.content, read_date(response.headers))
         if answer.status in PASSING:
             raise self._passing(url, answer, response.headers)
         return answer
