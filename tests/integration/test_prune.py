@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -19,6 +20,7 @@ from fakes.command import Mirror, free_port
 from fakes.devpi import Devpi
 from fakes.house import requirements
 from fakes.outcomes import TARGET
+from fakes.small_graph import NEEDS, a_site
 from fakes.upstream import Upstream
 from fakes.wheels import checked_wheel, wheel_bytes
 from mirror.adapters.devpi.holdings import DevpiWheels, UpstreamCache
@@ -32,6 +34,7 @@ from mirror.pruning import Pruned, Pruner
 OLD = Policy(older_than_s=90 * DAY_S)
 IN_A_YEAR_S = 365 * DAY_S
 PLATFORM = "cp311-cp311-musllinux_1_2_x86_64"
+LOOK = ("prune", "--max-size", "1B", "--dry-run")
 DEMO = canonicalize_name("demo")
 PURE = "pure-1.0-py3-none-any.whl"
 OTHER = "other-1.0-py3-none-any.whl"
@@ -250,11 +253,47 @@ def test_a_mirror_of_somebody_elses_and_a_half_written_file_are_left_alone(tmp_p
     assert all(path.is_file() for path in others)
 
 
+@pytest.mark.docker
+def test_a_build_registers_what_it_reaches(tmp_path: Path) -> None:
+    """Each wheel that it published, the build requirements too; after a second build and seen from another folder too.
+
+    What a later build of the same file reaches no more is no more held by it.
+    """
+    with a_site(tmp_path) as site:
+        requirements = site.offer()
+        site.mirror.json("build", requirements)
+        site.mirror.json("build", requirements)
+        kept = site.beside(tmp_path / "elsewhere").mirror.json(*LOOK)["kept"]
+        assert dict.fromkeys(NEEDS, "reached") == why(kept)
+        requirements.write_text("window==1.0\n")
+        site.mirror.json("build", requirements)
+        found = site.mirror.json(*LOOK)
+        reached = {"window": "reached", "glass": "reached"}
+        assert dict.fromkeys(NEEDS, "young") | reached == why(found["kept"])
+        assert [[str(requirements)]] == [lock["files"] for lock in found["locks"]]
+
+
+def why(kept: dict[str, Any]) -> dict[str, str]:
+    """Project to why its wheel of ours stays."""
+    return {file["filename"].partition("-")[0]: file["why"] for file in kept["ours"]}
+
+
 @pytest.fixture
 def mirror(world: World) -> Mirror:
     """The command line over this server."""
     environment = {"MIRROR_UPSTREAM": world.upstream.url, "DOCKER_HOST": "tcp://127.0.0.1:9"}
     return Mirror(world.folder, world.devpi.info.port, environment)
+
+
+def test_of_a_devpi_of_ones_own_the_wheels_alone_are_looked_at(world: World, mirror: Mirror) -> None:
+    """What its devpi keeps of upstream's lies on another machine's disk."""
+    world.upstream.add("pure", PURE, wheel_bytes(PURE))
+    assert 0 == world.install("pure").returncode
+    world.publish(demo("1.0"))
+    login = {"MIRROR_USER": "mirror", "MIRROR_PASSWORD": world.devpi.info.password_file.read_text()}
+    there = replace(mirror, environment={**mirror.environment, **login, "MIRROR_INDEX_URL": world.devpi.info.url})
+    assert {demo("1.0")} == {file["filename"] for file in there.json(*LOOK)["kept"]["ours"]}
+    assert (1, 2) == (there.json(*LOOK)["kept"]["files"], mirror.json(*LOOK)["kept"]["files"])
 
 
 def age(world: World, days: int) -> None:
@@ -302,7 +341,7 @@ def test_the_command_in_json(world: World, mirror: Mirror) -> None:
     assert 0 == world.install("pure").returncode
     age(world, 100)
     world.devpi.locks().register(replace(lock(PURE), files=("old.txt",)))
-    before = mirror.json("prune", "--max-size", "1B", "--dry-run")
+    before = mirror.json(*LOOK)
     assert ({"reached": 1, "young": 0, "within": 0}, 0, None) == (
         before["kept"]["by_why"],
         before["removed"]["files"],

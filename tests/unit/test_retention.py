@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fakes.house import requirements
 from fakes.outcomes import TARGET
 from mirror.core.errors import MirrorError
+from mirror.core.model import Requirements
 from mirror.core.retention import (
     DAY_S,
     Held,
@@ -169,6 +170,19 @@ ELSEWHERE = Origin(host="there", folder="/app")
 def test_a_later_build_of_the_same_files_replaces_its_lock(other: RegisteredLock, expected: bool) -> None:
     """And nobody else's."""
     assert expected == lock("a").replaces(other)
+
+
+def test_a_file_is_known_by_its_path() -> None:
+    """From whichever folder it is named."""
+    line = requirements("demo").requirements[0]
+
+    def named_so(folder: str, file: str) -> RegisteredLock:
+        asked = Requirements(requirements=(replace(line, location=replace(line.location, file=file)),))
+        return make_lock(asked, TARGET, Origin(host="here", folder=folder), ())
+
+    same = [("/app", "dev.txt"), ("/", "app/dev.txt"), ("/app/x", "../dev.txt"), ("/elsewhere", "/app/dev.txt")]
+    assert 1 == len({named_so(*each).key for each in same})
+    assert named_so("/app", "dev.txt").key != named_so("/other", "dev.txt").key
 
 
 def test_what_compiling_took_stays_while_what_was_compiled_is_reached() -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from posixpath import join, normpath
 
 from mirror.core.errors import MirrorError
 from mirror.core.model import Requirements, Target
@@ -64,8 +65,8 @@ class Origin:
 class RegisteredLock:
     """What some requirements files reach for one target, as their last build saw it.
 
-    `project` (eight digits) tells two `requirements.txt` apart for a person. `path` and `asked` are digests: of folder,
-    file names and target, and of the names that are required. `registered_s` is 0 where nobody knows.
+    `project` (eight digits) tells two `requirements.txt` apart for a person. `path` and `asked` are digests: of the
+    files' paths and the target, and of the names that are required. `registered_s` is 0 where nobody knows.
     """
 
     key: str
@@ -173,11 +174,12 @@ def make_lock(requirements: Requirements, target: Target, origin: Origin, wheels
     """The lock of these requirements."""
     lines = (*requirements.requirements, *requirements.constraints)
     files = tuple(sorted({line.location.file for line in lines}))
+    paths = sorted(normpath(join(origin.folder, file)) for file in files)
     names = _digest(*sorted({line.name for line in requirements.requirements}))
     return RegisteredLock(
-        key=_digest(origin.host, origin.folder, *files, str(target), names),
-        project=_digest(origin.host, origin.folder, *files, names)[:PROJECT_DIGITS],
-        path=_digest(origin.folder, *files, str(target)),
+        key=_digest(origin.host, *paths, str(target), names),
+        project=_digest(origin.host, *paths, names)[:PROJECT_DIGITS],
+        path=_digest(*paths, str(target)),
         host=visible(origin.host, 200),
         asked=names,
         files=tuple(visible(file, 200) for file in files),
