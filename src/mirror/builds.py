@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -88,6 +88,11 @@ class Builds:
                 self.give_up()
                 raise
         return self.graph.outcomes
+
+    @property
+    def needs(self) -> Mapping[JobKey, tuple[IndexFile, ...]]:
+        """The wheels that each job's compile stood on, so far."""
+        return {key: (*found.wheels, *self._wheels(key).values()) for key, found in self._prepared.items()}
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
         room = {Step.PREPARE: PREPARES_AT_ONCE, Step.COMPILE: self.at_once}

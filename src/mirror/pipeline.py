@@ -18,6 +18,7 @@ from mirror.core.hashes import allowed_hashes, check_all_hashed
 from mirror.core.lock import Pin, is_ours, lock_package
 from mirror.core.model import (
     IndexFile,
+    JobKey,
     Lock,
     LockedPackage,
     Plan,
@@ -28,9 +29,11 @@ from mirror.core.model import (
 )
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
+from mirror.core.retention import Origin
 from mirror.jobs import JobSteps, sentence
 from mirror.neighbours import Neighbours
-from mirror.ports import Builders, Claims, End, Index, Journal, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.ports import Builders, Claims, End, Index, Journal, Locks, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.registering import Registration
 from mirror.tasks import Workshop, verify_task
 
 
@@ -44,6 +47,7 @@ class Pipeline:
     builders: Builders
     journal: Journal
     claims: Claims
+    locks: Locks
     reporter: Reporter
     verify_window: Callable[[], MeteredWindow]
     workshop: Workshop
@@ -52,6 +56,8 @@ class Pipeline:
     jobs: int
     retry: bool = False
     """Try again what failed before with all the same."""
+    origin: Origin = field(default_factory=Origin)
+    """Where the requirements files lie, by which their lock is known."""
     wind_down: WindDown = field(default_factory=WindDown)
 
     def plan(self, requirements: Requirements) -> Plan:
@@ -75,7 +81,15 @@ class Pipeline:
         started = time.monotonic()
         plan = self.plan(requirements)
         self.claims.sweep()
+        registration = Registration(
+            locks=self.locks,
+            requirements=requirements,
+            target=self.target,
+            say=self.reporter.step,
+            origin=self.origin,
+        )
         if plan.jobs:
+            registration.begin(reuse.wheel for reuse in plan.reuses)
             self.reporter.step(f"compiling {len(plan.jobs)} of {len(plan.lock.packages)} packages")
         steps = JobSteps(
             sandbox=self.sandbox,
@@ -90,7 +104,7 @@ class Pipeline:
             neighbours=Neighbours(self.index, plan.reuses),
             retry=self.retry,
         )
-        outcomes = Builds(
+        builds = Builds(
             steps=steps,
             graph=BuildGraph(plan.jobs),
             at_once=self.jobs,
@@ -98,13 +112,17 @@ class Pipeline:
             record=lambda outcome: self.journal.record(outcome, self.target),
             give_up=self._give_up,
             wind_down=self.wind_down,
-        ).run()
+        )
+        outcomes = builds.run()
         reused = tuple(Reused(reuse=reuse) for reuse in plan.reuses)
         for outcome in reused:
             self.journal.record(outcome, self.target)
             self.reporter.ended(outcome)
         report = Report(target=self.target, outcomes=(*outcomes, *reused), seconds=0.0)
-        if report.succeeded:
+        if not report.succeeded:
+            registration.fail(report.outcomes)
+        else:
+            registration.end(report.outcomes, self._ours_of(builds.needs))
             with ThreadPoolExecutor(1, thread_name_prefix="resolve") as beside:
                 if plan.jobs:
                     beside.submit(self._resolve_again, requirements)
@@ -171,6 +189,9 @@ class Pipeline:
             file for file in lock_package(pin, files, self.target).wheels if file in ours and file not in package.wheels
         ]
         return replace(package, wheels=(*package.wheels, *more))
+
+    def _ours_of(self, needs: Mapping[JobKey, Collection[IndexFile]]) -> dict[JobKey, list[IndexFile]]:
+        return {key: [file for file in files if self._is_ours(file)] for key, files in needs.items()}
 
     def _is_ours(self, file: IndexFile) -> bool:
         return is_ours(file, self.index.simple_url)

@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
 from mirror.core.model import CheckedWheel, IndexFile, Job, Outcome, Target
+from mirror.core.retention import Held, RegisteredLock
 
 BYTES_PER_INODE = 4096
 
@@ -223,6 +224,40 @@ class Claims(Protocol):
 
     def stop(self) -> None:
         """Let nobody wait any longer: the run is being given up."""
+        ...
+
+
+class Locks(Protocol):
+    """What builds have registered as reached, between all runs that publish to one index.
+
+    Everything raises UnusableError where the index cannot be asked.
+    """
+
+    def register(self, lock: RegisteredLock) -> None:
+        """Keep `lock` under its key, in place of what stood there, dated by the index's clock."""
+        ...
+
+    def all(self) -> tuple[RegisteredLock, ...]:
+        """Every registered lock, sorted by key.
+
+        Raises UnusableError (`lock-unreadable`) where one cannot be read: it may reach anything.
+        """
+        ...
+
+    def forget(self, key: str) -> None:
+        """Keep it no longer; one that is not there is no error."""
+        ...
+
+
+class Holdings(Protocol):
+    """Files that are kept and can be removed: those of our index, or upstream's that devpi keeps."""
+
+    def held(self) -> tuple[Held, ...]:
+        """Every file, in no order. Raises UnusableError where they cannot be listed."""
+        ...
+
+    def remove(self, file: Held) -> bool:
+        """Remove a file of `held`; False where it was gone already. Raises UnusableError where that is refused."""
         ...
 
 

@@ -139,5 +139,6 @@ def arguments(request: BuildRequest) -> list[str]:
     options += ["--retry"] if request.retry else []
     options += ["--json"] if request.as_json else []
     options += {"quiet": ["--quiet"], "verbose": ["--verbose"]}.get(request.volume, [])
+    options += [f"--origin={request.origin}"]
     options += [f"--constraint={one.name}" for one in request.files if one.constraint]
     return [*options, "--", *(one.name for one in request.files if not one.constraint)]

@@ -11,6 +11,7 @@ from fakes.upstream import Upstream
 from mirror.adapters.devpi.claims import EXPIRES_S, DevpiClaims
 from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.locks import DevpiLocks
 from mirror.adapters.devpi.patience import RECOVERY, Recovery
 from mirror.adapters.devpi.server import ServerInfo
 from mirror.adapters.store import Store
@@ -47,6 +48,20 @@ class Devpi:
         """Let the count of a claim that was left go up."""
         change = [f"custom_data={self._data(owner, beat)}"]
         assert 200 == self._root().send("PATCH", self._claim(key), json=change).status
+
+    def locks(self) -> DevpiLocks:
+        """The locks of one more run."""
+        return DevpiLocks(self._root(), "mirror")
+
+    def lock_indexes(self) -> list[str]:
+        """The indexes that are locks now."""
+        indexes = (self._root().get(f"{self._root().root}/mirror").result() or {})["indexes"]
+        return sorted(name for name in indexes if name.startswith("lock-"))
+
+    def leave_lock(self, key: str, data: str) -> None:
+        """Leave an index that is named like a lock and holds something else."""
+        settings = {"type": "stage", "bases": [], "volatile": True, "custom_data": data}
+        assert 200 == self._root().send("PUT", f"{self._root().root}/mirror/lock-{key}", json=settings).status
 
     def _root(self) -> DevpiClient:
         return DevpiClient(f"http://127.0.0.1:{self.info.port}", self.info.administrator)

@@ -18,6 +18,7 @@ from fakes.claims import FakeClaims
 from fakes.elves import AnElf
 from fakes.index import FakeIndex
 from fakes.journal import FakeJournal
+from fakes.locks import FakeLocks
 from fakes.outcomes import TARGET
 from fakes.sandbox import Answer, FakeSandbox
 from fakes.sdists import LIMITS, sdist
@@ -25,6 +26,7 @@ from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
 from mirror.core.model import Built, Failed, IndexFile, Location, Outcome, Report, RequirementLine, Requirements
 from mirror.core.recipes import Recipes
+from mirror.core.retention import Origin
 from mirror.jobs import JobSteps
 from mirror.neighbours import Neighbours
 from mirror.pipeline import Pipeline
@@ -99,6 +101,7 @@ class House:
         self.index = FakeIndex(folder / "store")
         self.journal = FakeJournal(folder)
         self.claims = FakeClaims()
+        self.locks = FakeLocks()
         self.retry = False
         self.reporter = FakeReporter()
         self.resolver = FakeResolver({})
@@ -143,6 +146,8 @@ class House:
             builders=FakeBuilders(),
             journal=self.journal,
             claims=self.claims,
+            locks=self.locks,
+            origin=Origin(host="here", folder="/home/me/app"),
             reporter=self.reporter,
             verify_window=FakeWindow,
             workshop=WORKSHOP,

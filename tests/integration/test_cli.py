@@ -89,6 +89,11 @@ WRONG = {
     "down with an argument": (["down", "now"], "usage"),
     "no project": (["log"], "usage"),
     "two projects": (["log", "a", "b"], "usage"),
+    "nothing that may go": (["prune"], "usage"),
+    "a prune that only looks, at nothing": (["prune", "--dry-run"], "usage"),
+    "what a running build may need": (["prune", "--older-than", "1h"], "usage"),
+    "no size": (["prune", "--max-size", "20"], "usage"),
+    "prune with an argument": (["prune", "requirements.txt"], "usage"),
 }
 
 
@@ -118,6 +123,10 @@ WRONG_VALUES = {
     "--builder-token": (".", ""),
     "--builds": ("0", "17", "many"),
     "--run-as": ("",),
+    "--older-than": ("90", "old", "1h", "0d", "-1d", ""),
+    "--max-size": ("20", "0GiB", "-1GiB", "large", ""),
+    "--forget": ("", " "),
+    "--forget-older-than": ("1h", "old", ""),
 }
 """What may stand behind an option that takes a value, and should not."""
 FILES = {"build": ["requirements.txt"], "plan": ["requirements.txt"], "verify": ["requirements.txt"], "emit": ["pip"]}
@@ -135,7 +144,7 @@ def wrong_options() -> Iterator[tuple[str, ...]]:
                 yield (*whole, f"{long}=yes")
                 continue
             yield (*whole, long)
-            for value in WRONG_VALUES[long] if name in ("build", "up", "serve") else WRONG_VALUES[long][:1]:
+            for value in WRONG_VALUES[long] if name in ("build", "up", "serve", "prune") else WRONG_VALUES[long][:1]:
                 yield (*whole, f"{long}={value}")
 
 

@@ -54,7 +54,9 @@ def test_only_requirements_travel_each_on_its_line() -> None:
 def test_a_request_survives_the_journey() -> None:
     """Read again, it is the same; and so is what is read of that."""
     files = source_files(requirements_files.parse(["app/requirements.txt"], [], read))
-    request = BuildRequest(files=files, python=("3.11", "3.12"), retry=True, as_json=True, volume="quiet")
+    request = BuildRequest(
+        files=files, python=("3.11", "3.12"), retry=True, as_json=True, volume="quiet", origin="ci-1:0a1b"
+    )
     assert request == read_build_request(request.to_json())
 
 
@@ -81,6 +83,9 @@ def test_a_request_survives_the_journey() -> None:
         a_request(python=["3.11"] * 11),
         a_request(retry="yes"),
         a_request(volume="loud"),
+        a_request(origin="-x:00"),
+        a_request(origin="a:b c"),
+        a_request(origin=7),
         *(
             a_request(requirements=[{"name": name, "text": "six\n"}])
             for name in ("../x", "/etc/passwd", "a/b", "-r", "", ".", "..", "a\nb", "x" * 101, "a\x00")

@@ -10,6 +10,7 @@ import jinja2
 import pytest
 
 from fakes.hostile_text import ALL, runnable
+from mirror.adapters.queue import BuildState, Origin, QueuedBuild
 from mirror.core.errors import UnusableError
 from mirror.core.history import How, PastAttempt, PastRun, Saved, Totals
 from mirror.core.matrix import Cell, Row, State
@@ -18,6 +19,7 @@ from mirror.server.disk import DiskUse
 from mirror.server.logs import Piece
 from mirror.server.shelf import ShelfFile
 from mirror.server.site import STATES, Asked, Listed
+from mirror.server.team import Coverage
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ATTEMPT = PastAttempt(
@@ -43,9 +45,22 @@ ROW = Row(
     ),
 )
 PROBLEM = UnusableError("journal-unreadable", ALL, hint=ALL)
+QUEUED = QueuedBuild(
+    number=1,
+    id=ALL,
+    asked=ALL,
+    asked_by=ALL,
+    origin=Origin.REQUEST,
+    topic=ALL,
+    state=BuildState.QUEUED,
+    started=None,
+    ended=None,
+    status=None,
+    cancelled=False,
+)
 FRAME = {"root": "", "here": "front", "problem": PROBLEM, "index": "../mirror/alpine", "now": NOON}
 PAGES: Mapping[str, Mapping[str, Any]] = {
-    "now.html": {"building": [ATTEMPT], "running": [RUN], "tails": {7: [ALL, ALL]}},
+    "now.html": {"building": [ATTEMPT], "running": [RUN], "tails": {7: [ALL, ALL]}, "queued": [QUEUED]},
     "front.html": {
         "now_html": "",
         "totals": Totals(attempts={How.BUILT: 1}, built_seconds=5.0),
@@ -57,6 +72,7 @@ PAGES: Mapping[str, Mapping[str, Any]] = {
         "recent": [ATTEMPT],
         "logs": {7},
         "runs": [RUN],
+        "covered": [Coverage(files=ALL, host=ALL, target=ALL, wheels=1, missing=(ALL,), registered=NOON)],
         "pip": [ALL],
     },
     "projects.html": {

@@ -19,7 +19,9 @@ FILES = (
     SourceFile(name="requirements.txt", text="six\n"),
     SourceFile(name="limits.txt", text="six<2\n", constraint=True),
 )
-REQUEST = BuildRequest(files=FILES, python=("3.11", "3.12"), retry=True, as_json=True, volume="verbose")
+REQUEST = BuildRequest(
+    files=FILES, python=("3.11", "3.12"), retry=True, as_json=True, volume="verbose", origin="ci-1:0a1b"
+)
 
 
 @pytest.fixture
@@ -67,9 +69,11 @@ def test_a_request_is_a_command_line() -> None:
     """Nothing in it can be taken for an option."""
     assert [
         *("build", "--yes", "--no-lines", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
-        *("--constraint=limits.txt", "--", "requirements.txt"),
+        *("--origin=ci-1:0a1b", "--constraint=limits.txt", "--", "requirements.txt"),
     ] == arguments(REQUEST)
-    assert ["build", "--yes", "--no-lines", "--", "requirements.txt"] == arguments(BuildRequest(files=FILES[:1]))
+    assert ["build", "--yes", "--no-lines", "--origin=", "--", "requirements.txt"] == arguments(
+        BuildRequest(files=FILES[:1])
+    )
 
 
 def test_a_build_is_told_and_ends_with_its_status(queue: Queue) -> None:

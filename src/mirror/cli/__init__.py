@@ -23,6 +23,7 @@ from mirror.cli.emit import emit
 from mirror.cli.interrupts import INTERRUPTED, TERMINATED
 from mirror.cli.log import log
 from mirror.cli.plan import plan
+from mirror.cli.prune import prune
 from mirror.cli.serve import serve
 from mirror.cli.status import status
 from mirror.cli.token import token
@@ -48,7 +49,7 @@ def mirror() -> None:
     """
 
 
-for command in (build, plan, verify, up, down, serve, work, status, log, emit, token, backup, restore):
+for command in (build, plan, verify, up, down, serve, work, status, log, emit, prune, token, backup, restore):
     mirror.add_command(command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from mirror.core import requirements as requirements_files
 from mirror.core.emit import IndexAddress, Install
 from mirror.core.errors import BadInputError
 from mirror.core.model import Requirements
+from mirror.core.retention import Origin
 from mirror.settings import Settings, load
 
 Decorator = Callable[[Any], Any]
@@ -115,6 +117,15 @@ def read_requirements(parameters: dict[str, Any]) -> Requirements:
     return requirements_files.parse(
         parameters["files"], parameters["constraints"], lambda path: Path(path).read_bytes()
     )
+
+
+def origin(parameters: dict[str, Any]) -> Origin:
+    """Where the requirements of this call lie: here, or where the server was told."""
+    given = parameters.get("origin")
+    if given is None:
+        return Origin(host=socket.gethostname(), folder=str(Path.cwd()))
+    host, _, folder = given.partition(":")
+    return Origin(host=host, folder=folder)
 
 
 def is_nothing(requirements: Requirements, parameters: dict[str, Any], shown: Console) -> bool:

@@ -44,7 +44,12 @@ def run_for_each_target(
         ):
             try:
                 for images in ground.images:
-                    pipeline = ground.pipeline(images, retry=bool(parameters.get("retry")), wind_down=wind_down)
+                    pipeline = ground.pipeline(
+                        images,
+                        retry=bool(parameters.get("retry")),
+                        wind_down=wind_down,
+                        origin=options.origin(parameters),
+                    )
                     reports.append(run(pipeline, requirements))
                     if wind_down.asked:
                         break

@@ -12,9 +12,9 @@ import docker
 from mirror.adapters import host
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
-from mirror.adapters.devpi.patience import Recovery
+from mirror.adapters.devpi.patience import RECOVERY, Recovery
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
-from mirror.adapters.engine import connect, gateway_address
+from mirror.adapters.engine import connect, gateway_address, reach
 from mirror.adapters.file_claims import FileClaims
 from mirror.adapters.images.choice import ensure_images
 from mirror.adapters.images.model import ImagePair, ImageSettings
@@ -27,8 +27,10 @@ from mirror.adapters.uv import UvResolver
 from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
+from mirror.core.retention import Origin, Place
 from mirror.pipeline import Pipeline
-from mirror.ports import Claims
+from mirror.ports import Claims, Holdings
+from mirror.pruning import Pruner
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
 from mirror.tasks import Workshop
@@ -51,7 +53,14 @@ class Ground:
     images: tuple[ImagePair, ...]
     """One for each Python that was asked for."""
 
-    def pipeline(self, images: ImagePair, *, retry: bool = False, wind_down: WindDown | None = None) -> Pipeline:
+    def pipeline(
+        self,
+        images: ImagePair,
+        *,
+        retry: bool = False,
+        wind_down: WindDown | None = None,
+        origin: Origin | None = None,
+    ) -> Pipeline:
         """The pipeline for the target of these images."""
         store = Store(self.settings.data / "store")
         journal = LenientJournal(self.journal, self.console.note, lambda: host.refuse_if_full(self.settings.data))
@@ -77,6 +86,8 @@ class Ground:
             ),
             journal=journal,
             claims=self._claims(),
+            locks=self.index.locks(),
+            origin=origin or Origin(),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
             workshop=workshop,
@@ -171,13 +182,32 @@ def open_index(
         embedded = embedded_server(settings, client)
         server = embedded.ensure_running(console.step)
         recovery = Recovery(revive=lambda: embedded.ensure_running(console.step), say=console.step)
-        index = DevpiIndex(server.url, server.login, store, administrator=server.administrator, recovery=recovery)
+        index = _index_of(settings, server, recovery)
         address = _address(server, gateway_address(client) if client else None)
     return index, address
 
 
+def _index_of(settings: Settings, server: ServerInfo, recovery: Recovery = RECOVERY) -> DevpiIndex:
+    store = Store(settings.data / "store")
+    return DevpiIndex(server.url, server.login, store, administrator=server.administrator, recovery=recovery)
+
+
 def _login(settings: Settings) -> Login | None:
     return Login(settings.user, settings.read_password) if settings.user else None
+
+
+def open_pruner(settings: Settings, console: Console) -> Pruner:
+    """What prunes the index; of a devpi of the user's own, the cache lies on another machine's disk."""
+    client = reach()
+    embedded = None if settings.index_url else embedded_server(settings, client)
+    # One that runs is taken as it is: a team's has settings that are not ours to know.
+    running = embedded.status() if embedded else None
+    index = _index_of(settings, running) if running else open_index(settings, console, client)[0]
+    holdings: dict[Place, Holdings] = {Place.OURS: index.wheels()}
+    if embedded:
+        holdings[Place.CACHE] = embedded.cache()
+    locks = index.locks()
+    return Pruner(locks=locks, holdings=holdings, now_s=locks.now_s())
 
 
 def _address(server: ServerInfo, gateway: str | None) -> IndexAddress:

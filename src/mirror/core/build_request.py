@@ -21,6 +21,7 @@ MOST_FILES = 50
 LARGEST_TEXT = 1_000_000
 """Characters in all files: twenty times what the largest applications have."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+ORIGIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}:[0-9a-f]{0,64})?")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _MOST_PYTHONS = 10
 _VOLUMES = ("normal", "quiet", "verbose")
@@ -44,6 +45,9 @@ class BuildRequest:
     retry: bool = False
     as_json: bool = False
     volume: str = "normal"
+    origin: str = ""
+    """Whose requirements these are, as `HOST:DIGEST of the folder`, by which what they reach is registered; "" for
+    nobody's."""
 
     def to_json(self) -> dict[str, Any]:
         """As `read_build_request` reads it."""
@@ -55,6 +59,7 @@ class BuildRequest:
             "retry": self.retry,
             "json": self.as_json,
             "volume": self.volume,
+            "origin": self.origin,
         }
 
 
@@ -92,6 +97,9 @@ def read_build_request(value: object) -> BuildRequest:
     volume = value.get("volume", "normal")
     if volume not in _VOLUMES:
         raise _bad(f"volume is none of {', '.join(_VOLUMES)}")
+    origin = value.get("origin", "")
+    if not isinstance(origin, str) or not ORIGIN.fullmatch(origin):
+        raise _bad("origin is not as it should be")
     given = {name: _files(value, name) for name in ("requirements", "constraints")}
     texts = {**given["requirements"], **given["constraints"]}
     if len(texts) != sum(map(len, given.values())):
@@ -115,6 +123,7 @@ def read_build_request(value: object) -> BuildRequest:
         retry=_flag(value, "retry"),
         as_json=_flag(value, "json"),
         volume=volume,
+        origin=origin,
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from pyramid.response import Response  # type: ignore[import-untyped]
 
-from mirror.adapters.devpi.layout import INTERNAL, PAGE, STAGE
+from mirror.adapters.devpi.layout import INTERNAL, OWNER, PAGE, STAGE
+from mirror.adapters.devpi.locks import LOCK, read_lock
 from mirror.adapters.queue import BuildState, Queue, QueuedBuild, QueueFullError
 from mirror.core.build_request import read_build_request
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
@@ -40,6 +41,8 @@ class Builds:
             ("GET", one, self.output),
             ("DELETE", one, self.cancel),
             ("POST", f"/{PAGE}/allow/{{user}}/{{index}}/{{project}}", allow),
+            ("PUT", f"/{PAGE}/locks/{{owner}}/{{name}}", keep_lock),
+            ("DELETE", f"/{PAGE}/locks/{{owner}}/{{name}}", drop_lock),
         )
         for method, pattern, view in routes:
             name = f"{method} {pattern}"
@@ -123,6 +126,53 @@ def allow(request: Any) -> Response:
     if project not in allowed:
         stage.modify(**{**config, "mirror_whitelist": [*allowed, project]}, _keep_unknown=True)
     return json_answer({"version": 1, "allowed": True})
+
+
+def keep_lock(request: Any) -> Response:
+    """Register a lock, in the place of the one of its name, for whoever may upload but not make indexes."""
+    user, name = _lock(request)
+    text = _custom_data(request)
+    stage = request.registry["xom"].model.getstage(user.name, name)
+    if stage is None:
+        settings = {"type": "stage", "bases": (), "volatile": True, "acl_upload": [], "custom_data": text}
+        user.create_stage(name, **settings)
+    else:
+        stage.modify(**{**stage.get(), "custom_data": text})
+    return json_answer({"version": 1})
+
+
+def drop_lock(request: Any) -> Response:
+    """Forget one."""
+    user, name = _lock(request)
+    stage = request.registry["xom"].model.getstage(user.name, name)
+    if stage is None:
+        raise _Refused(404, "there is no such lock")
+    stage.delete()
+    return json_answer({"version": 1})
+
+
+def _lock(request: Any) -> tuple[Any, str]:
+    """The user whose lock is meant, and its index's name. Raises _Refused where it is not the asker's to change."""
+    model = request.registry["xom"].model
+    owner, name = request.matchdict["owner"], request.matchdict["name"]
+    stage = model.getstage(STAGE)
+    if stage is None or owner != OWNER or not LOCK.fullmatch(name):
+        raise _Refused(404, "there is no such lock")
+    if not request.has_permission("upload", stage):
+        raise _Refused(403 if request.authenticated_userid else 401, f"you may not upload to {stage.name}")
+    return model.get_user(owner), name
+
+
+def _custom_data(request: Any) -> str:
+    """The lock itself, if it is one."""
+    if (request.content_length or LARGEST_REQUEST + 1) > LARGEST_REQUEST:
+        raise BadInputError("bad-request", f"a lock has at most {LARGEST_REQUEST} bytes", hint="require less")
+    try:
+        text = json.loads(request.body)["custom_data"]
+        read_lock(request.matchdict["name"].removeprefix("lock-"), text)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BadInputError("bad-request", "this is no lock", hint="use the same mirror on both sides") from error
+    return str(text)
 
 
 def is_internal(xom: Any, project: str) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mirror.adapters.devpi.layout import STAGE
+from mirror.adapters.devpi.layout import OWNER, STAGE
+from mirror.adapters.devpi.locks import LOCK, read_lock
+from mirror.core.retention import RegisteredLock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class Shelf:
     """Our index. A project's files are one look into devpi's database: ask for those that are shown, not for all."""
 
     def __init__(self, xom: Any, stage: str = STAGE) -> None:
+        self._model = xom.model
         self._stage = xom.model.getstage(stage)
 
     def may_read(self, request: Any) -> bool:
@@ -38,6 +42,17 @@ class Shelf:
             return ()
         links: Iterable[Any] = self._stage.key_projsimplelinks(name).get().get("links", ())
         return tuple(_file(filename, href) for filename, href, *_ in links)
+
+    def locks(self) -> tuple[RegisteredLock, ...]:
+        """What requirements files reach, as their last builds registered it; one that cannot be read is left out."""
+        user = self._model.get_user(OWNER)
+        indexes = user.get().get("indexes", {}) if user is not None else {}
+        found = []
+        for name, config in sorted(indexes.items()):
+            if match := LOCK.fullmatch(name):
+                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                    found.append(read_lock(match[1], config["custom_data"]))
+        return tuple(sorted(found, key=lambda lock: -lock.registered_s))
 
     def filenames(self, name: str) -> tuple[str, ...]:
         """The names of these files."""

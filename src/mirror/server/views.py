@@ -24,10 +24,10 @@ from mirror.server.live import Shared, Stream, event
 from mirror.server.rendering import STATIC, answer, json_answer, page, render, static_bytes
 from mirror.server.shelf import Shelf
 from mirror.server.site import STATES, Asked, Site
-from mirror.server.team import queue_json, team_figures
+from mirror.server.team import coverage, coverage_json, queue_json, team_figures
 
 View = Callable[[Any], Response]
-_RECENT, _HISTORY, _TAIL = 10, 50, 12
+_RECENT, _HISTORY, _TAIL, _COVERED = 10, 50, 12, 50
 _LONGEST_WORD = 100
 
 
@@ -94,6 +94,7 @@ class Views:
             recent=recent,
             logs=_kept(history, recent),
             runs=history.runs(5),
+            covered=tuple(coverage(lock) for lock in shelf.locks()[:_COVERED]),
             pip=_lines(emit.pip_conf(site.install(request, targets))),
         )
 
@@ -174,7 +175,8 @@ class Views:
         projects = len(_shelf(request).projects())
         saved, queued = self._site.saved(history), queue_json(self._site.queued())
         found = status_json(history.totals(), history.building(), history.runs(20), saved, projects=projects)
-        return json_answer({**found, "queue": queued})
+        covered = [coverage_json(coverage(lock)) for lock in _shelf(request).locks()]
+        return json_answer({**found, "queue": queued, "requirements": covered})
 
     def api_projects(self, request: Any) -> Response:
         """The matrix, one page of it."""

@@ -146,6 +146,19 @@ class DevpiClient:
                     raise self._passing(url, read_answer(response, url), response.headers)
                 yield response
 
+    def size_once(self, url: str) -> int | None:
+        """The size of a file, which is not read; None where it is gone. Raises PassingError, UnusableError."""
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}  # for JSON, devpi tells of the file instead
+        with self._may_pass(url):
+            response = self._request("HEAD", url, auth=self._authentication(), headers=headers)
+        length = response.headers.get("Content-Length", "")
+        if response.status_code in (404, 410):
+            return None
+        if response.status_code == 200 and length.isdecimal():
+            return int(length)
+        failure = self._passing(url, read_answer(response, url), response.headers)
+        raise failure if response.status_code in PASSING else failure.error
+
     def send(self, method: str, url: str, **arguments: Any) -> Answer:
         """Do what changes something, once, logged in; again only after a token that has run out.
 

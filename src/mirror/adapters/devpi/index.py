@@ -13,7 +13,9 @@ from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.claims import DevpiClaims
+from mirror.adapters.devpi.holdings import DevpiWheels
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
+from mirror.adapters.devpi.locks import DevpiLocks
 from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
@@ -68,6 +70,10 @@ class DevpiIndex:
         return f"DevpiIndex({self._url!r})"
 
     @property
+    def _may_upload_only(self) -> bool:
+        return self._publisher is not None and self._publisher.is_token()
+
+    @property
     def url(self) -> str:
         """The index itself, without a slash at its end."""
         return self._url
@@ -80,6 +86,14 @@ class DevpiIndex:
         """The claims of one more run that publishes here; `options` as DevpiClaims has them."""
         farewell = self._administration.again(Waiter(AT_LAST))
         return DevpiClaims(self._administration, self._stage.partition("/")[0], farewell=farewell, **options)
+
+    def locks(self) -> DevpiLocks:
+        """What builds that publish here have registered as reached."""
+        return DevpiLocks(self._administration, self._stage.partition("/")[0], by_plugin=self._may_upload_only)
+
+    def wheels(self) -> DevpiWheels:
+        """What is published here."""
+        return DevpiWheels(self._client, self._url)
 
     def ensure_index(self) -> None:
         """See that there is a stage that we may publish to. Changes nothing.
@@ -211,7 +225,7 @@ class DevpiIndex:
         if name in self._whitelisted:
             return
         administration, change = self._administration, [f"mirror_whitelist+={name}"]
-        if self._publisher is not None and self._publisher.is_token():
+        if self._may_upload_only:
             allow = f"{administration.root}/+mirror/allow/{self._stage}/{name}"
             answer = administration.patiently(lambda: administration.send("POST", allow))
         else:

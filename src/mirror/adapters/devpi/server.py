@@ -17,6 +17,7 @@ from types import FrameType
 from mirror.adapters.devpi import layout as devpi_layout
 from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
+from mirror.adapters.devpi.holdings import UpstreamCache
 from mirror.adapters.devpi.http import DevpiClient, Login
 from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, QUEUE, READING, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
@@ -137,6 +138,11 @@ class EmbeddedServer:
         """The running server; None where none runs."""
         state = self._files.read_state()
         return self._info(state) if state and _is_alive(state) and listening.is_healthy(state.port) else None
+
+    def cache(self) -> UpstreamCache:
+        """Upstream's files that the server keeps. A mirror that we did not make is none of our business."""
+        mirrors = ("root/pypi", *(f"root/{one.name}" for one in self._further))
+        return UpstreamCache(self._files.server / "+files", mirrors)
 
     def stop(self) -> bool:
         """Stop the server; whether there was one."""
