@@ -454,6 +454,33 @@ def test_who_may_not_read_reads_nothing(stack: Stack, alice: str) -> None:
     assert 200 == stack.get(f"{PROD}markupsafe/").status_code
 
 
+def test_what_requirements_reach_is_registered(stack: Stack, folder: Path, alice: str) -> None:
+    """By the builder, through our plugin alone; it shows on the page, and prune knows of it and disturbs nothing."""
+    (folder / "special.txt").write_text("markupsafe==2.0.1\n")
+    with stack.mirror(folder, "build", "special.txt", token=alice) as process:
+        assert 0 == process.wait(600)
+    covered = [one for one in stack.get("/+mirror/api/status").json()["requirements"] if one["files"] == "special.txt"]
+    assert [(1, [])] == [(one["wheels"], one["missing"]) for one in covered]
+    assert "special.txt" in stack.get("/+mirror/").text
+    before = stack.execute("index", "cat", "/data/devpi/state.json")
+    told = json.loads(stack.execute("index", "mirror", "prune", "--older-than", "1d", "--dry-run", "--json"))
+    assert "special.txt" in json.dumps(told)
+    assert before == stack.execute("index", "cat", "/data/devpi/state.json")
+
+    builder = basic("builder", stack.execute("index", "cat", "/token/builder"))
+    lock = "/+mirror/locks/mirror/lock-" + "0" * 40
+    data = {"custom_data": json.dumps({"version": 1})}
+    attempts = [
+        stack.request("PUT", lock, json=data).status_code,
+        stack.request("PUT", lock, json=data, headers=basic("alice", alice)).status_code,
+        stack.request("PUT", lock, json=data, headers=builder).status_code,
+        stack.request("PUT", "/+mirror/locks/mirror/own", json=data, headers=builder).status_code,
+        stack.request("DELETE", "/+mirror/locks/mirror/alpine", headers=builder).status_code,
+        stack.request("DELETE", "/+mirror/locks/alice/lock-" + "0" * 40, headers=builder).status_code,
+    ]
+    assert [401, 403, 400, 404, 404, 404] == attempts
+
+
 def test_downloads_and_the_queue_are_counted(stack: Stack, alice: str) -> None:
     """nginx serves the files, and tells the index; what waits shows on the page, as JSON and as figures."""
     downloads = stack.get("/+mirror/api/status").json()["saved"]["downloads"]
