@@ -1,4 +1,9 @@
-"""Removes what no registered lock reaches: survey first, so that it can be told, then one file after the other."""
+"""Removes what no registered lock reaches: survey first, so that it can be told, then one file after the other.
+
+A build may run meanwhile. What it publishes is too young to go, and what it reuses it registers before it compiles.
+What remains: a wheel that a build has chosen to reuse may go in the moments between that choice and its registration,
+or between our last look and the removal. That build's clean room then fails, and the next build compiles it again.
+"""
 
 from __future__ import annotations
 

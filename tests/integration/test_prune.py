@@ -200,6 +200,18 @@ def test_who_may_not_upload_may_not_remove(world: World) -> None:
     assert [demo("1.0")] == world.listed()
 
 
+def test_what_somebody_else_put_there_stays(world: World) -> None:
+    """A project of theirs that is on no whitelist, and an sdist beside our wheel: nobody could make them again."""
+    world.publish(demo("1.0"))
+    client = DevpiClient(f"http://127.0.0.1:{world.devpi.info.port}", world.devpi.info.login)
+    for name, filename in (("private", "private-1.0-py3-none-any.whl"), ("demo", "demo-1.0.tar.gz")):
+        form = {":action": "file_upload", "name": name, "version": "1.0"}
+        uploaded = client.send("POST", f"{world.devpi.info.url}/", data=form, files={"content": (filename, b"1234")})
+        assert 200 == uploaded.status
+    assert [demo("1.0")] == removed(prune(world.pruner()))
+    assert (["demo-1.0.tar.gz"], ["private-1.0-py3-none-any.whl"]) == (world.listed(), world.listed("private"))
+
+
 def test_nothing_goes_while_a_lock_cannot_be_read(world: World) -> None:
     """It may reach anything."""
     world.publish(demo("1.0"))

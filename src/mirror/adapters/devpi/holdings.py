@@ -22,7 +22,11 @@ _HASHED = re.compile(r"[0-9a-f]{3}/[0-9a-f]{13}")
 
 
 class DevpiWheels:
-    """The files of one stage, by whoever may upload there. Implements ports.Holdings."""
+    """The wheels that we published to one stage, by whoever may upload there. Implements ports.Holdings.
+
+    Publishing puts the project on `mirror_whitelist` first. What somebody else has put there, an sdist or a project of
+    theirs that no upstream has, cannot be compiled again, and is none of our business.
+    """
 
     def __init__(self, client: DevpiClient, url: str) -> None:
         self._client = client
@@ -30,9 +34,11 @@ class DevpiWheels:
 
     def held(self) -> tuple[Held, ...]:
         """As ports.Holdings.held; each since its upload, by the index's clock."""
-        projects = self._read(self._url).get("projects")
+        settings = self._read(self._url)
+        listed = {str(name) for name in settings.get("mirror_whitelist") or ()}
+        projects = [str(name) for name in settings.get("projects") or () if name in listed]
         with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-            of_each = list(pool.map(self._links, projects if isinstance(projects, list) else ()))
+            of_each = list(pool.map(self._links, projects))
             links = [link for links in of_each for link in links]
             sizes = list(pool.map(self._size_bytes, (href for href, _ in links)))
         return tuple(
@@ -67,7 +73,7 @@ class DevpiWheels:
 
     def _links(self, project: str) -> list[tuple[str, float]]:
         """The address of each file of a project, and since when it is there."""
-        versions = self._read(f"{self._url}/{quote(str(project))}?ignore_bases=")
+        versions = self._read(f"{self._url}/{quote(project)}?ignore_bases=")
         return [link for version in versions.values() for link in _released(version, f"{self._url}/")]
 
     def _size_bytes(self, url: str) -> int | None:
@@ -93,7 +99,7 @@ def _released(version: object, ours: str) -> Iterator[tuple[str, float]]:
     links = version.get("+links") if isinstance(version, Mapping) else None
     for link in links or ():
         href = str(link.get("href"))
-        if link.get("rel") == "releasefile" and href.startswith(ours):
+        if link.get("rel") == "releasefile" and href.startswith(ours) and href.endswith(".whl"):
             yield href, _uploaded_s(link)
 
 
