@@ -162,8 +162,8 @@ class Bootstrap:
         target = probe(self.client, base)
         dockerfile = (self._scripts() / "builder.Dockerfile").read_bytes()
         tools = (resources.builders() / "tools.txt").read_bytes()
-        # The request too: two versions of mirror that want the same image by other names must not take it away from each
-        # other, since a team's builder cannot make one.
+        # The request too: two versions of mirror on one engine must not take each other
+        # what bears its name: a team's builder could not make another.
         inputs = digest(base.encode(), key.encode(), dockerfile, tools, self._request().encode())
         name = f"mirror/builder:bootstrap-{PYTHON}-{inputs[:12]}"
         request = BuildRequest(
