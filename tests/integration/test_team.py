@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -241,7 +242,7 @@ def test_where_a_request_comes_from_is_the_proxys_to_say(stack: Stack) -> None:
     """Who says to come from a trusted network is where they are; else an index on the Internet would build for all."""
     settings = stack.folder / "config" / "team.toml"
     before = settings.read_text()
-    settings.write_text(before.replace('networks = ["10.0.0.0/8", "172.16.0.0/12"', 'networks = ["10.77.0.0/16"'))
+    settings.write_text(re.sub(r"networks = .*", 'networks = ["10.77.0.0/16"]', before))
     assert before != settings.read_text()
     page = f"{PROD}psycopg2/"
     try:
@@ -375,6 +376,9 @@ def test_services_have_what_they_need_and_no_more(stack: Stack) -> None:
         seen = {name: client.api.inspect_container(stack.container(name)) for name in ("index", "proxy", "builder")}
     finally:
         client.close()
+    assert {"index": "server", "proxy": "proxy", "builder": "server"} == {
+        name: found["Config"]["Labels"]["org.mirror.role"] for name, found in seen.items()
+    }
     for name, found in seen.items():
         host = found["HostConfig"]
         assert (True, ["ALL"], False) == (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]), name
