@@ -120,6 +120,7 @@ WRONG_VALUES = {
     "--listen": ("here", "127.0.0.1"),
     "--server": ("wheels", "ftp://wheels.example.org", "https://wheels.example.org/mirror/prod", ""),
     **dict.fromkeys(("--packages", "--queue", "--journal", "--tls"), ("requirements.txt", "")),
+    "--origin": ("-x:00", "here:/home/me", "here"),
     "--builder-token": (".", ""),
     "--builds": ("0", "17", "many"),
     "--run-as": ("",),

@@ -325,6 +325,12 @@ def test_private_names_never_fall_through(stack: Stack) -> None:
     assert 409 == upload(stack, "internal", "Six", "9.9", publisher).status_code
     assert "six-9.9.tar.gz" not in files(stack, "six")
 
+    # Nor by devpi's way of moving a release from one index to another.
+    assert 200 == upload(stack, "internal", "pushed", "1.0", publisher).status_code
+    push = {"name": "six", "version": "1.0", "targetindex": "mirror/internal"}
+    assert 409 == stack.request("POST", "/mirror/alpine/", json=push, headers=publisher).status_code
+    assert 409 == stack.request("POST", "/mirror/alpine/", data=json.dumps(push), headers=publisher).status_code
+
     # The control off: root may do what the rule forbids, and then a stranger's files show beside the team's.
     admin = root(stack)
     change = ["mirror_whitelist+=sampleproject"]

@@ -14,6 +14,7 @@ import click
 
 from mirror.console import Console, Volume
 from mirror.core import requirements as requirements_files
+from mirror.core.build_request import ORIGIN
 from mirror.core.emit import IndexAddress, Install
 from mirror.core.errors import BadInputError
 from mirror.core.model import Requirements
@@ -69,6 +70,13 @@ def not_empty(_context: click.Context, _parameter: click.Parameter, value: str |
     """An option's value, which may be left out but not be nothing."""
     if value is not None and not str(value).strip():
         raise click.BadParameter("it is empty")
+    return value
+
+
+def as_origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An option's value as a build request has it."""
+    if value is not None and not ORIGIN.fullmatch(value):
+        raise click.BadParameter("it is not HOST:DIGEST")
     return value
 
 

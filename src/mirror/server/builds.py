@@ -181,6 +181,20 @@ def is_internal(xom: Any, project: str) -> bool:
     return internal is not None and internal.has_project_perstage(project)
 
 
+def _coming_to_internal(request: Any) -> str:
+    """The name of the project that this request uploads there, or has devpi push there from another index; "" else."""
+    if request.path_info.strip("/").count("/") != 1:
+        return ""
+    if ":action" in request.POST:
+        return str(request.POST.get("name", "")) if request.path_info.strip("/") == INTERNAL else ""
+    try:
+        value = json.loads(request.body)
+        target = "/".join(part for part in str(value["targetindex"]).split("/") if part)
+        return str(value["name"]) if target == INTERNAL else ""
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+
+
 def _is_public(xom: Any, project: str) -> bool:
     compiled = xom.model.getstage(STAGE)
     return compiled is not None and project in (compiled.get().get("mirror_whitelist") or ())
@@ -232,8 +246,8 @@ def keep_names_apart(handler: Callable[[Any], Any], registry: Any) -> Callable[[
     """
 
     def tween(request: Any) -> Any:
-        if request.method == "POST" and request.path_info.strip("/") == INTERNAL:
-            name = canonicalize_name(str(request.POST.get("name", "")))
+        if request.method == "POST" and (coming := _coming_to_internal(request)):
+            name = canonicalize_name(coming)
             if _is_public(registry["xom"], name):
                 what = (
                     f"{name} is a public project that this index has compiled: give yours another name, or remove it"

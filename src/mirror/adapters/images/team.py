@@ -52,6 +52,7 @@ def prepare(
         "TEAM_BASE_IMAGE": pair.base_name,
         "TEAM_COMPILER_IMAGE": compiler,
         "TEAM_PROXY_BASE_IMAGE": proxy,
+        "TEAM_REGISTRY": settings.registry,
     }
     with explained(folder):
         _write_site(folder / ".site", site)
