@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -374,6 +375,29 @@ def test_a_page_is_never_older_than_five_seconds(stack: Stack) -> None:
     assert "fresh-1.1" not in stack.get(page).text  # from the cache; if this fails, there is none
     wait_until(lambda: "fresh-1.1" in stack.get(page).text, "the page stays old", 30)
     assert time.monotonic() - began < 15  # five, and what a busy machine takes
+
+
+def test_large_files_come_through(stack: Stack) -> None:
+    """As they come: the proxy has no room of its own to keep them in."""
+    publisher = basic("judy", stack.token("judy", "--publish"))
+    content = sdist("large", "1.0", {"data.bin": "x"}) + bytes(200_000_000)  # gzip ignores what follows
+    answer = upload(stack, "internal", "large", "1.0", publisher, content)
+    assert 200 == answer.status_code, answer.text
+    address = f"/mirror/prod/+simple/large/?{time.monotonic_ns()}"
+    page = stack.get(address, headers={"Accept": "application/vnd.pypi.simple.v1+json"}).json()
+    assert hashlib.sha256(content).hexdigest() == page["files"][0]["hashes"]["sha256"]
+    used = stack.execute("proxy", "df", "-k", "/tmp").splitlines()[-1].split()[2]
+    assert int(used) < 50_000
+
+
+def test_nobody_tries_passwords_quickly(stack: Stack) -> None:
+    """After some tries a second there is 429 for a while; other requests go on as ever."""
+    wrong = {"user": "root", "password": "guess"}
+    answers = [stack.request("POST", "/+login", json=wrong).status_code for _ in range(60)]
+    assert {401, 429} == set(answers)
+    assert [200] * 60 == [stack.get("/+api").status_code for _ in range(60)]
+    time.sleep(2)
+    assert 401 == stack.request("POST", "/+login", json=wrong).status_code
 
 
 def test_services_have_what_they_need_and_no_more(stack: Stack) -> None:

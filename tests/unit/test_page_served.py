@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from mirror.core.history import Saved, Served
-from mirror.server.served import Downloads, count_downloads, saved_by
+from mirror.server.served import Downloads, NginxCounts, count_downloads, read_datagram, saved_by
 
 WHEEL = "demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl"
 PATH = f"/mirror/alpine/+f/ab1/cdef/{WHEEL}"
@@ -115,3 +118,48 @@ def test_what_was_spared() -> None:
         Served(filename="garbage", downloads=1, size_bytes=1),
     ]
     assert Saved(downloads=6, size_bytes=36, compile_seconds=180.0) == saved_by(served, {("demo", "1.0"): 60.0})
+
+
+def datagram(**changes: str) -> bytes:
+    """What nginx sends (RFC 3164, with JSON for its message), about a wheel that pip got."""
+    said = {
+        "method": "GET",
+        "status": "200",
+        "size": "1000",
+        "path": "/mirror/alpine/+f/abc/def/numpy-1.0-py3-none-any.whl",
+        "agent": "pip/26.0 {}",
+    }
+    return b"<190>Nov 25 12:00:00 nginx: " + json.dumps({**said, **changes}).encode()
+
+
+def test_what_the_proxy_has_served_is_counted() -> None:
+    """A wheel of ours that an installer got whole, and nothing else that is told, or could not have been."""
+    assert ("numpy-1.0-py3-none-any.whl", 1000) == read_datagram(datagram())
+    others = (
+        datagram(method="HEAD"),
+        datagram(status="206"),
+        datagram(agent="Mozilla/5.0"),
+        datagram(path="/root/pypi/+f/abc/def/numpy-1.0-py3-none-any.whl"),
+        datagram(path="/mirror/alpine/+f/abc/def/numpy-1.0.tar.gz"),
+        datagram(size="much"),
+        b"<190>nginx: {",
+        b"<190>nginx: []",
+        b"\xff",
+        b"{" * 8000,
+        b"",
+    )
+    assert [None] * len(others) == [read_datagram(one) for one in others]
+
+
+def test_the_proxys_datagrams_reach_the_counts(tmp_path: Path) -> None:
+    """One for each download."""
+    downloads = Downloads(tmp_path / "served.sqlite")
+    counts = NginxCounts(downloads, ("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for message in (datagram(), b"nonsense", datagram()):
+            sender.sendto(message, counts.address)
+    deadline = time.monotonic() + 30
+    while sum(one.downloads for one in downloads.all() or ()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert (Served(filename="numpy-1.0-py3-none-any.whl", downloads=2, size_bytes=2000),) == downloads.all()

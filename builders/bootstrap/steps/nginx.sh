@@ -10,7 +10,7 @@ unpack 'nginx_*.orig.tar.*'
     --error-log-path=/dev/stderr --http-log-path=/dev/stdout --pid-path=/tmp/nginx.pid --lock-path=/tmp/nginx.lock \
     --with-cc=gcc --with-cc-opt="$CFLAGS" --with-ld-opt=-static --with-threads --with-pcre-jit \
     --with-http_ssl_module --with-http_v2_module --with-http_auth_request_module --with-http_stub_status_module \
-    --without-http_fastcgi_module --without-http_uwsgi_module --without-http_scgi_module --without-http_grpc_module \
+    --without-http_grpc_module \
     --without-http_memcached_module --without-http_autoindex_module --without-http_ssi_module \
     --without-http_userid_module --without-http_mirror_module --without-http_empty_gif_module \
     --without-http_browser_module --without-http_auth_basic_module
