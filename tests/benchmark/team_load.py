@@ -1,10 +1,13 @@
 """How a team's index serves, beside a static nginx with the same files, in the same run.
 
-    .venv/bin/python tests/benchmark/team_load.py [--seconds 10]
+    .venv/bin/python tests/benchmark/team_load.py [--seconds 10] [--tuned]
 
 It starts compose.yaml and the other nginx (the same program, TLS too), gives both thirty wheels, and asks with wrk
 (apt-get install wrk) over loopback: 64 connections that each go through pages and files as an installer does, 16 that
 ask for one page, 16 that ask for numpy's. Nothing leaves this machine but devpi's questions to upstream.
+
+All ask as pip does, which takes packed pages: ours are, the static ones are not. The static nginx is as it comes, with
+its log in a file; with --tuned it writes none and keeps files open.
 """
 
 from __future__ import annotations
@@ -41,11 +44,13 @@ worker_processes auto;
 pid /tmp/nginx.pid;
 events { worker_connections 4096; }
 http {
-    access_log off;
+    access_log %s;
     sendfile on;
-    tcp_nopush on;
     keepalive_requests 10000;
-    open_file_cache max=10000 inactive=60s;
+    fastcgi_temp_path /tmp/fastcgi;
+    uwsgi_temp_path /tmp/uwsgi;
+    scgi_temp_path /tmp/scgi;
+    %s
     server {
         listen 8443 ssl http2;
         ssl_certificate /tls/certificate.pem;
@@ -60,6 +65,7 @@ local paths = {%s}
 local count = 0
 wrk.headers["Accept"] = "%s"
 wrk.headers["User-Agent"] = '%s'
+wrk.headers["Accept-Encoding"] = "gzip, deflate"
 request = function()
     count = count + 1
     return wrk.format("GET", paths[(count %% #paths) + 1])
@@ -80,7 +86,9 @@ def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--seconds", type=int, default=10)
-    seconds = arguments.parse_args().seconds
+    arguments.add_argument("--tuned", action="store_true")
+    given = arguments.parse_args()
+    seconds = given.seconds
     if not shutil.which("wrk"):
         raise SystemExit("wrk is missing: apt-get install wrk")
     urllib3.disable_warnings()
@@ -93,7 +101,7 @@ def main() -> None:
         walk = [path for pair in zip(pages, files, strict=True) for path in pair]
         many, numpy = "/mirror/prod/+simple/manyfiles/", "/mirror/prod/+simple/numpy/"
         static = {path: get(proxy + path).content for path in [*walk, many, numpy]}
-        with static_nginx(stack, static) as beside:
+        with static_nginx(stack, static, tuned=given.tuned) as beside:
             print(f"{'':44} {'static':>14} {'ours':>14} {'ratio':>6}")
             for name, paths, connections in (
                 (f"64 installers, {PROJECTS} wheels of 2 MB, MB/s", walk, 64),
@@ -152,8 +160,9 @@ def address_of(container: str) -> str:
 
 
 @contextmanager
-def static_nginx(stack: Stack, files: dict[str, bytes]) -> Iterator[str]:
+def static_nginx(stack: Stack, files: dict[str, bytes], *, tuned: bool) -> Iterator[str]:
     """The same nginx over nothing but files; its address."""
+    conf = STATIC % (("off", "open_file_cache max=10000;") if tuned else ("/tmp/access.log", ""))
     client = docker.from_env()
     tls = {
         f"tls/{name}": stack.execute("proxy", "cat", f"/tls/{name}").encode() for name in ("certificate.pem", "key.pem")
@@ -161,7 +170,7 @@ def static_nginx(stack: Stack, files: dict[str, bytes]) -> Iterator[str]:
     tree = {f"static{path}index.json" if path.endswith("/") else f"static{path}": body for path, body in files.items()}
     container = client.containers.create("mirror/proxy", ["-c", "/static.conf"], network=stack.network(), user="root")
     try:
-        container.put_archive("/", tar_of({"static.conf": STATIC.encode(), **tls, **tree}))
+        container.put_archive("/", tar_of({"static.conf": conf.encode(), **tls, **tree}))
         container.start()
         yield f"https://{address_of(str(container.id))}:8443"
     finally:
