@@ -130,6 +130,26 @@ def test_pages_and_the_newest_of_each(journal: SqliteJournal, history: History) 
     assert (frozenset({"a", "b"}), (str(TARGET),)) == (history.names(), history.targets())
 
 
+def test_the_newest_that_ended_in_one_way(journal: SqliteJournal, history: History) -> None:
+    """Of each project the newest alone: what was built since has not failed; what goes on is not interrupted."""
+    journal.start_run("build a.txt")
+    journal.record(a_failed("mended", "1"), TARGET)
+    journal.record(a_built("mended", "2", 1.0, 1), TARGET)
+    for name in ("broken", "worse"):
+        journal.record(a_failed(name, "1"), TARGET)
+    journal.record(a_blocked("waiting", "1", a_key("broken", "1")), TARGET)
+    journal.begin(a_job("going", "1"), "key", journal.log_path("going 1"))
+
+    def names(*hows: How, count: int = -1) -> list[str]:
+        return [one.name for one in history.latest_that(hows, count)]
+
+    assert ["worse", "broken"] == names(How.FAILED)
+    assert ["worse"] == names(How.FAILED, count=1)
+    assert (["going"], []) == (names(How.BUILDING), names(How.INTERRUPTED))
+    assert ["waiting", "worse", "broken", "mended"] == names(How.BLOCKED, How.FAILED, How.BUILT)
+    assert frozenset({"broken", "worse", "waiting"}) == history.names_that_failed()
+
+
 def test_only_logs_are_logs(journal: SqliteJournal, history: History, tmp_path: Path) -> None:
     """A path that leads out of the folder, a link out of it, and a log that was dropped are none."""
     (tmp_path / "secret").write_text("hunter2")

@@ -36,7 +36,6 @@ STATES: Mapping[str, str] = {
 """What the list can be narrowed to, and how that is called."""
 _HOWS = {
     "building": (How.BUILDING,),
-    "failed": (How.FAILED, How.BLOCKED),
     "interrupted": (How.INTERRUPTED,),
 }
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
@@ -119,14 +118,14 @@ class Site:
     @staticmethod
     def failures(history: History, count: int) -> tuple[PastAttempt, ...]:
         """The newest failures after which nothing else was tried, newest first."""
-        failed = [one for one in history.latest() if one.how is How.FAILED]
-        failed.sort(key=lambda one: one.id, reverse=True)
-        return tuple(failed[:count])
+        return history.latest_that((How.FAILED,), count)
 
     @staticmethod
     def _names(history: History, shelf: Shelf, asked: Asked) -> set[str]:
-        if hows := _HOWS.get(asked.state):
-            names = {attempt.name for attempt in history.latest() if attempt.how in hows}
+        if asked.state == "failed":
+            names = set(history.names_that_failed())
+        elif hows := _HOWS.get(asked.state):
+            names = {attempt.name for attempt in history.latest_that(hows)}
         elif asked.state == "wheel":
             names = set(shelf.projects())
         else:

@@ -29,6 +29,8 @@ _ATTEMPT = (
     "SELECT attempts.id, recorded, target, name, version, outcome, code, reason, hint, seconds, size_bytes, log,"
     " runs.ended IS NULL, runs.owner FROM attempts LEFT JOIN runs ON runs.id = attempts.run"
 )
+_OUTCOMES = {How.BUILDING: ("started",), How.INTERRUPTED: ("interrupted", "started")}
+"""Outcomes that an attempt of a kind may have, where it is not called as its kind."""
 _NEWEST = "(SELECT max(id) FROM attempts {where} GROUP BY name, target)"
 
 
@@ -73,6 +75,25 @@ class History:
         marks = ", ".join("?" * len(names[:_MOST_NAMES]))
         newest = _NEWEST.format(where=f"WHERE name IN ({marks})")
         return self._attempts(f"{_ATTEMPT} WHERE attempts.id IN {newest}", names[:_MOST_NAMES])
+
+    def latest_that(self, hows: Sequence[How], count: int = -1) -> tuple[PastAttempt, ...]:
+        """Of those, the ones that ended, or go on, in one of these ways: newest first, `count` of them at most."""
+        outcomes = sorted({outcome for how in hows for outcome in _OUTCOMES.get(how, (how.value,))})
+        marks = ", ".join("?" * len(outcomes))
+        found = self._attempts(
+            f"{_ATTEMPT} WHERE outcome IN ({marks}) AND attempts.id IN {_NEWEST.format(where='')}"
+            " ORDER BY attempts.id DESC LIMIT ?",
+            # What has only begun is one or the other: whoever began it is asked for.
+            (*outcomes, -1 if "started" in outcomes else count),
+        )
+        kept = tuple(attempt for attempt in found if attempt.how in hows)
+        return kept if count < 0 else kept[:count]
+
+    def names_that_failed(self) -> frozenset[str]:
+        """Every project whose newest attempt for some target failed, or was blocked by another's."""
+        newest = _NEWEST.format(where="")
+        sql = f"SELECT DISTINCT name FROM attempts WHERE outcome IN ('failed', 'blocked') AND id IN {newest}"  # noqa: S608
+        return frozenset(self._rows(sql, (), _only))
 
     def names(self) -> frozenset[str]:
         """Every project that was ever tried."""
