@@ -93,6 +93,9 @@ class Cable:
     def __init__(self, here: Path, there: Path) -> None:
         self._there = there
         self._talks: list[socket.socket] = []
+        self._to_lose: dict[bytes, bool] = {}
+        self.lost = 0
+        self._deaf: set[socket.socket] = set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(here))
         self._listener.listen()
@@ -106,6 +109,10 @@ class Cable:
             with suppress(OSError):
                 talk.shutdown(socket.SHUT_RDWR)
         return len(cut)
+
+    def lose(self, request: bytes, *, is_done: bool) -> None:
+        """Cut the connection of the next request that begins so: when it is done, or before the engine hears of it."""
+        self._to_lose[request] = is_done
 
     def close(self) -> None:
         """Take no more connections."""
@@ -125,8 +132,16 @@ class Cable:
             while data := source.recv(1 << 16):
                 if is_asking and b"/attach?" in data:
                     self._talks += [source, sink]
+                for request in [request for request in self._to_lose if is_asking and data.startswith(request)]:
+                    self.lost += 1
+                    if not self._to_lose.pop(request):
+                        raise ConnectionError
+                    self._deaf.add(source)
+                if sink in self._deaf:
+                    raise ConnectionError
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        self._deaf.discard(sink)
         source.close()  # the other one is read by the other direction's thread, and closed there

@@ -132,6 +132,24 @@ def test_an_engine_that_stays_away_is_not_the_build_s_fault(
         container.remove()
 
 
+@pytest.mark.parametrize("is_done", [True, False], ids=["answer", "request"])
+@pytest.mark.parametrize("request_line", ["POST /v{}/containers/create", "DELETE /v{}/containers/"])
+def test_nothing_stays_of_what_got_lost(
+    cable: Cable,
+    over_cable: docker.DockerClient,
+    client: docker.DockerClient,
+    builder_image: str,
+    request_line: str,
+    is_done: bool,
+) -> None:
+    """A request that a dying engine did not hear, or did and could not say so, leaves no container behind."""
+    cable.lose(request_line.format(over_cable.api.api_version).encode(), is_done=is_done)
+    ended = DockerSandbox(over_cable).run(backend_task(builder_image, SLOW), lambda _: None)
+    assert (End.FINISHED, True) == (ended.end, ended.value.get("ok")), ended
+    assert cable.lost == 1
+    assert [] == client.containers.list(all=True)
+
+
 def test_mirror_build_over_an_engine_that_restarts(
     second: SecondEngine, client: docker.DockerClient, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -51,8 +52,13 @@ def found(browser: Chrome, selector: str) -> WebElement:
     return browser.find_element(By.CSS_SELECTOR, selector)
 
 
+def texts(browser: Chrome, selector: str) -> list[str]:
+    return [one.text for one in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
 def wait_for(browser: Chrome, true: Callable[[Chrome], bool], what: str) -> None:
-    WebDriverWait(browser, PATIENCE_S).until(true, what)
+    """Until it is; what was replaced while it was looked at is looked at again."""
+    WebDriverWait(browser, PATIENCE_S, ignored_exceptions=[StaleElementReferenceException]).until(true, what)
 
 
 def text_of(selector: str, text: str) -> Callable[[Chrome], bool]:
@@ -95,8 +101,9 @@ def test_it_is_whole_without_scripts(page: Page) -> None:
         ]
         assert not found(browser, "button.copy").is_displayed()
         found(browser, "nav a[href='projects']").click()
+        wait_for(browser, lambda _: browser.current_url.endswith("/projects"), "the link leads nowhere")
         found(browser, "#q").send_keys("numpy", Keys.ENTER)
-        assert ["numpy"] == [one.text for one in browser.find_elements(By.CSS_SELECTOR, "tbody th")]
+        wait_for(browser, lambda _: texts(browser, "tbody th") == ["numpy"], "it is not found")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -168,8 +175,8 @@ def test_what_goes_on_is_live(browser: Chrome, page: Page) -> None:
     """A line of a log, a compile that begins and one that ends show without anybody asking; the focus stays."""
     browser.get(page.url)
     wait_for(browser, text_of("#live", "live"), "no stream")
-    assert found(browser, "#now time").text.startswith("for ")
-    tail = found(browser, "#now pre").get_attribute("id")
+    wait_for(browser, lambda _: found(browser, "#now time").text.startswith("for "), "it does not say for how long")
+    tail = browser.execute_script("return document.querySelector('#now pre').id")
     browser.execute_script("document.querySelector('#now pre').focus()")
     with page.live_log.open("a") as log:
         log.write("seen at once <i>\n")
@@ -198,8 +205,8 @@ def test_a_log_is_live(browser: Chrome, page: Page) -> None:
         more.write("three\n")
     page.journal.end_attempt("slow", "1.0", str(log))
     wait_for(browser, text_of("#outcome", "failed"), "it does not say how it ended")
-    lines = [line.text for line in browser.find_elements(By.CSS_SELECTOR, "#log .line")]
-    assert ["one", "two <script>alert(1)</script>", "three"] == lines
+    lines = ["one", "two <script>alert(1)</script>", "three"]
+    wait_for(browser, lambda _: texts(browser, "#log .line") == lines, "it is not whole")
 
 
 def test_it_goes_on_without_a_stream(browser: Chrome, page: Page, tmp_path: Path) -> None:

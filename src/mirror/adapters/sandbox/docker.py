@@ -23,6 +23,8 @@ from mirror.ports import End, Ended, Task
 
 RESTART_S = 30.0
 """How long an engine may take to be there again."""
+REMOVALS = 3
+"""How often it is tried to remove a container."""
 WIRE_CLOSED = 71
 """The agent's exit status when nobody is at the other end of the wire any more."""
 
@@ -81,8 +83,7 @@ class DockerSandbox:
             self._running.discard(container)
             if sent is not None and sent.end is End.LOST:
                 self._wait_for_the_engine()
-            with suppress(*ENGINE_ERRORS):
-                container.remove(force=True, v=True)
+            self._remove(container.id)
         return Ended(
             end=sent.end,
             value=sent.value,
@@ -118,18 +119,33 @@ class DockerSandbox:
                 return
             self._given_up.wait(0.5)
 
+    def _remove(self, name: str) -> None:
+        """Remove a container, also where the engine restarts meanwhile; what stays, the next run sweeps."""
+        for _ in range(REMOVALS):
+            try:
+                self._client.api.remove_container(name, force=True, v=True)
+            except NotFound:
+                return
+            except ENGINE_ERRORS:
+                self._given_up.wait(0.5)  # an engine that has just come back is busy with what it finds
+                self._wait_for_the_engine()
+            else:
+                return
+
     def _refuse_if_given_up(self) -> None:
         if self._given_up.is_set():
             raise UnusableError("stopped", "the run is being given up", hint="start it again")
 
     def _create(self, task: Task) -> Any:
+        name = self._name(task.label)
         try:
-            return self._create_once(task)
+            return self._create_once(task, name)
         except _NoEngineError:
             self._wait_for_the_engine()
+            self._remove(name)  # it may have done it, and only its answer was lost
             self._refuse_if_given_up()
         try:
-            return self._create_once(task)
+            return self._create_once(task, self._name(task.label))
         except _NoEngineError as error:
             raise out_of_files(error.error) or UnusableError(
                 "engine-lost",
@@ -138,14 +154,14 @@ class DockerSandbox:
                 details=(str(error.error),),
             ) from error.error
 
-    def _create_once(self, task: Task) -> Any:
+    def _create_once(self, task: Task, name: str) -> Any:
         """Raises _NoEngineError where nothing answers, which an engine that restarts does for a while."""
         try:
             if self._missing is None:
                 self._missing = check_limits(self._client.info(), self._accepted)
             variables = self._image_variables(task.image)
             options = self._options(task, this_process(), self._runtime, variables, self._missing)
-            return self._client.containers.create(name=self._name(task.label), **options)
+            return self._client.containers.create(name=name, **options)
         except ImageNotFound as error:
             raise UnusableError(
                 "image-missing", f"the image {task.image} is not on the engine", hint="run `mirror up` again"
