@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from mirror.adapters import queue as queue_module
-from mirror.adapters.queue import MOST_WAITING, MOST_WAITING_OF_ONE, BuildState, Origin, Queue, QueueFullError
+from mirror.adapters.queue import (
+    MOST_BEGUN,
+    MOST_WAITING,
+    MOST_WAITING_OF_ONE,
+    BuildState,
+    Origin,
+    Queue,
+    QueueFullError,
+)
 from mirror.core.build_request import BuildRequest, SourceFile
 from mirror.core.errors import UnusableError
 
@@ -92,6 +100,23 @@ def test_what_was_being_built_is_built_again(queue: Queue, tmp_path: Path) -> No
     assert [("stderr", "the builder was started again; going on from there\n")] == queue.said(build.id, 0)[0]
     queue.give_back(build.id)
     assert queue.take() is not None
+
+
+def test_what_kills_every_builder_is_given_up(queue: Queue) -> None:
+    """Else one build of one user could keep all others from theirs. A builder that is told to end has not died."""
+    build = queue.submit(a_request(), asked_by="alice")
+    for _ in range(5):
+        assert queue.take() is not None
+        queue.give_back(build.id)
+    for died in range(1, MOST_BEGUN + 1):
+        assert queue.take() is not None
+        with queue.working():
+            found = queue.find(build.id)
+            assert found is not None
+            assert (BuildState.ENDED if died == MOST_BEGUN else BuildState.QUEUED) == found.state
+    assert found is not None
+    assert (1, None) == (found.status, queue.take())
+    assert "died 3 times" in queue.said(build.id, 0)[0][-1][1]
 
 
 def test_a_miss_is_queued_once(queue: Queue) -> None:

@@ -35,12 +35,15 @@ MOST_KEPT = 1_000
 """Builds that have ended, with what they said."""
 LARGEST_OUTPUT = 16_000_000
 """Bytes; the rest of what a build says is not kept. Its logs are, elsewhere."""
+MOST_BEGUN = 3
+"""A build that the builder died of so often is not begun again."""
 _BUSY_S = 30.0
+_FAILED = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked TEXT NOT NULL, asked_by TEXT NOT NULL,
     origin TEXT NOT NULL, topic TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL,
-    started TEXT, ended TEXT, status INTEGER, cancelled INTEGER NOT NULL DEFAULT 0
+    started TEXT, ended TEXT, status INTEGER, cancelled INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS builds_by_state ON builds (state, number);
 CREATE INDEX IF NOT EXISTS builds_by_topic ON builds (topic, number);
@@ -136,7 +139,8 @@ class Queue:
         """The build that has waited longest, which is running from now on. What people ask for goes first."""
         with self._changing() as connection:
             row = connection.execute(
-                "UPDATE builds SET state = 'running', started = coalesce(started, ?) WHERE number = ("
+                "UPDATE builds SET state = 'running', begun = begun + 1, started = coalesce(started, ?)"
+                " WHERE number = ("
                 "SELECT number FROM builds WHERE state = 'queued' ORDER BY origin = 'miss', number LIMIT 1"
                 ") RETURNING id, request",
                 (_now(),),
@@ -149,7 +153,9 @@ class Queue:
     def give_back(self, build: str) -> None:
         """It will be taken again: whoever built it is going away."""
         with self._changing() as connection:
-            connection.execute("UPDATE builds SET state = 'queued' WHERE id = ? AND state = 'running'", (build,))
+            connection.execute(
+                "UPDATE builds SET state = 'queued', begun = begun - 1 WHERE id = ? AND state = 'running'", (build,)
+            )
 
     def finish(self, build: str, status: int) -> None:
         """It has ended."""
@@ -212,7 +218,10 @@ class Queue:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Be the one who builds; what another one had begun is queued again. Raises UnusableError (`queue-worked`)."""
+        """Be the one who builds; what another one had begun is queued again, but not for ever.
+
+        Raises UnusableError (`queue-worked`).
+        """
         with explained(self.folder):
             lock = os.open(self.folder / "worker.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -222,11 +231,17 @@ class Queue:
                 raise UnusableError(
                     "queue-worked", f"another builder works on {self.folder}", hint="one is enough: see its --builds"
                 ) from error
-            with self._changing() as connection:
+            with self._reading() as connection:
                 begun = self._select(connection, "WHERE state = 'running'", (), MOST_WAITING)
-                connection.execute("UPDATE builds SET state = 'queued' WHERE state = 'running'")
+                fatal = self._select(connection, "WHERE state = 'running' AND begun >= ?", (MOST_BEGUN,), MOST_WAITING)
             for one in begun:
-                self.say(one.id, "stderr", "the builder was started again; going on from there\n")
+                goes_on = "the builder was started again; going on from there\n"
+                given_up = f"the builder died {MOST_BEGUN} times while it built this, which is given up\n"
+                self.say(one.id, "stderr", given_up if one in fatal else goes_on)
+            for one in fatal:
+                self.finish(one.id, _FAILED)
+            with self._changing() as connection:
+                connection.execute("UPDATE builds SET state = 'queued' WHERE state = 'running'")
             yield
         finally:
             os.close(lock)
