@@ -186,7 +186,11 @@ def test_bad_requests_have_the_usual_exit_statuses(stack: Stack, folder: Path, a
     status, _, err = build(stack, folder, "devpi-nonsense", "six\n")
     assert (3, True) == (status, "index-login" in err), err
     status, out, _ = build(stack, folder, alice, "six==1.16.0\n", "--json")
-    assert (0, True) == (status, json.loads(out)["targets"][0]["succeeded"])
+    target = json.loads(out)["targets"][0]
+    assert (0, True) == (status, target["succeeded"])
+    wheel = target["outcomes"][0]["wheel"]["url"]
+    assert wheel.startswith(f"{stack.url}/"), wheel  # where whoever asked finds it, not where the builder does
+    assert 200 == stack.get(wheel.removeprefix(stack.url).partition("#")[0]).status_code
 
 
 def test_no_request_reads_a_file_of_the_server(stack: Stack, folder: Path, alice: str) -> None:

@@ -17,6 +17,7 @@ from mirror.console import Console
 from mirror.core import emit
 from mirror.core.build_request import BuildRequest, source_files
 from mirror.core.errors import BadInputError, ExitStatus
+from mirror.core.jsonform import with_server
 from mirror.core.model import Requirements
 from mirror.settings import Settings
 
@@ -41,8 +42,19 @@ def build_remotely(parameters: dict[str, Any], settings: Settings, requirements:
     def waits(ahead: int) -> None:
         console.step(f"waiting: {ahead} builds go before this one" if ahead else "waiting for the builder")
 
+    document: list[str] = []
+
+    def write(stream: str, text: str) -> None:
+        if stream == "stdout" and parameters["as_json"]:
+            document.append(text)
+            return
+        file = sys.stdout if stream == "stdout" else sys.stderr
+        file.write(text)
+        file.flush()
+
     with first_is_gentle(ask, console.note):
-        status = build.follow(_write, waits)
+        status = build.follow(write, waits)
+    sys.stdout.write(with_server("".join(document), settings.server))
     if status == ExitStatus.OK and not parameters["as_json"] and not parameters["quiet"]:
         url = f"{settings.server}/{PROD}/+simple/"
         address = emit.IndexAddress(host_url=url, image_url=url)
@@ -68,9 +80,3 @@ def _origin(parameters: dict[str, Any]) -> str:
     here = options.origin(parameters)
     host = re.sub(r"[^A-Za-z0-9_.-]", "_", here.host)[:99].lstrip(".-") or "somewhere"
     return f"{host}:{hashlib.sha256(here.folder.encode()).hexdigest()}"
-
-
-def _write(stream: str, text: str) -> None:
-    file = sys.stdout if stream == "stdout" else sys.stderr
-    file.write(text)
-    file.flush()
