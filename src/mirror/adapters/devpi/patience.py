@@ -28,8 +28,8 @@ class Patience:
 PATIENT = Patience()
 AT_FIRST = Patience(total_s=4.0, answer_s=30.0)
 """For who has never answered: a mistyped address should be told soon."""
-
-
+SHORTLY = Patience(total_s=15.0, answer_s=30.0)
+"""For what a build can do without: long enough for an index that is started again."""
 AT_LAST = Patience(total_s=2.0, answer_s=3.0)
 """For what is tidied up while somebody waits for us to end."""
 
