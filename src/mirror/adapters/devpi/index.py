@@ -89,8 +89,9 @@ class DevpiIndex:
 
     def locks(self) -> DevpiLocks:
         """What builds that publish here have registered as reached."""
-        client = self._administration.again(self._administration.waiter.beside(SHORTLY))
-        return DevpiLocks(client, self._stage.partition("/")[0], by_plugin=self._may_upload_only)
+        waiter = self._administration.waiter.beside(SHORTLY)
+        user = self._stage.partition("/")[0]
+        return DevpiLocks(self._administration, user, by_plugin=self._may_upload_only, waiter=waiter)
 
     def wheels(self) -> DevpiWheels:
         """What is published here."""

@@ -110,14 +110,15 @@ class DockerSandbox:
                     swept += 1
         return swept
 
-    def _wait_for_the_engine(self) -> None:
-        """Until it answers, patience is over, or the run is being given up."""
+    def _wait_for_the_engine(self) -> bool:
+        """Until it answers, patience is over, or the run is being given up; whether it answers."""
         deadline = time.monotonic() + self._restart_s
         while not self._given_up.is_set() and time.monotonic() < deadline:
             with suppress(*ENGINE_ERRORS):
                 self._client.ping()
-                return
+                return True
             self._given_up.wait(0.5)
+        return False
 
     def _remove(self, name: str) -> None:
         """Remove a container, also where the engine restarts meanwhile; what stays, the next run sweeps."""
@@ -126,9 +127,10 @@ class DockerSandbox:
                 self._client.api.remove_container(name, force=True, v=True)
             except NotFound:
                 return
-            except ENGINE_ERRORS:
+            except ENGINE_ERRORS as error:
+                if out_of_files(error) or not self._wait_for_the_engine():
+                    return
                 self._given_up.wait(0.5)  # an engine that has just come back is busy with what it finds
-                self._wait_for_the_engine()
             else:
                 return
 
