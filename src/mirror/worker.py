@@ -25,7 +25,6 @@ LOOKS_EVERY_S = 0.5
 STOPS_WITHIN_S = 8.0
 """Less than the ten seconds that Docker gives a container."""
 _MAIN = (sys.executable, "-P", "-c", "from mirror.cli import main; main()")
-_FAILED = 1
 
 
 @dataclass(slots=True, kw_only=True)

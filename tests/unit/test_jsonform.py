@@ -6,7 +6,7 @@ import json
 
 from fakes.outcomes import TARGET, a_blocked, a_built, a_failed, a_job, a_key, a_reused
 from mirror.core.errors import BadInputError
-from mirror.core.jsonform import error_json, plan_json, report_json, with_server
+from mirror.core.jsonform import error_json, plan_json, report_json
 from mirror.core.model import Lock, Plan, Recipe, Report, Verified
 
 TARGET_JSON = {
@@ -159,18 +159,3 @@ def test_error() -> None:
 def round_trip(value: dict[str, object]) -> object:
     """What a script reads of a document."""
     return json.loads(json.dumps(value))
-
-
-def test_a_servers_document_names_files_where_we_find_them() -> None:
-    """The address that the server's builder has for its index is nobody else's; all the rest stays as it is."""
-    files: list[dict[str, object]] = [
-        {"url": "http://index:3141/mirror/alpine/+f/ab/cd/six-1.0-py3-none-any.whl"},
-        {"url": "https://files.example.org/six.whl"},
-        {"url": None, "reason": "see http://index:3141/mirror/alpine/+f/x"},
-    ]
-    moved = json.loads(with_server(json.dumps({"files": files}), "https://wheels.example.org"))
-    expected = "https://wheels.example.org/mirror/alpine/+f/ab/cd/six-1.0-py3-none-any.whl"
-    assert {"files": [{"url": expected}, *files[1:]]} == moved
-    assert ["", "no JSON", "[" * 100_000] == [
-        with_server(text, "https://wheels.example.org") for text in ("", "no JSON", "[" * 100_000)
-    ]

@@ -27,7 +27,7 @@ from typing import Any
 
 from mirror.adapters.host import explained
 from mirror.core.build_request import BuildRequest, read_build_request
-from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.errors import ExitStatus, MirrorError, UnusableError
 
 MOST_WAITING = 200
 MOST_WAITING_OF_ONE = 20
@@ -38,7 +38,6 @@ LARGEST_OUTPUT = 16_000_000
 MOST_BEGUN = 3
 """A build that the builder died of so often is not begun again."""
 _BUSY_S = 30.0
-_FAILED = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked TEXT NOT NULL, asked_by TEXT NOT NULL,
@@ -232,16 +231,16 @@ class Queue:
                     "queue-worked", f"another builder works on {self.folder}", hint="one is enough: see its --builds"
                 ) from error
             with self._reading() as connection:
-                begun = self._select(connection, "WHERE state = 'running'", (), MOST_WAITING)
                 fatal = self._select(connection, "WHERE state = 'running' AND begun >= ?", (MOST_BEGUN,), MOST_WAITING)
-            for one in begun:
-                goes_on = "the builder was started again; going on from there\n"
-                given_up = f"the builder died {MOST_BEGUN} times while it built this, which is given up\n"
-                self.say(one.id, "stderr", given_up if one in fatal else goes_on)
             for one in fatal:
-                self.finish(one.id, _FAILED)
+                given_up = f"the builder died {MOST_BEGUN} times while it built this, which is given up\n"
+                self.say(one.id, "stderr", given_up)
+                self.finish(one.id, ExitStatus.FAILED)
             with self._changing() as connection:
+                begun = self._select(connection, "WHERE state = 'running'", (), MOST_WAITING)
                 connection.execute("UPDATE builds SET state = 'queued' WHERE state = 'running'")
+            for one in begun:
+                self.say(one.id, "stderr", "the builder was started again; going on from there\n")
             yield
         finally:
             os.close(lock)

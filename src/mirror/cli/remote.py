@@ -10,14 +10,13 @@ from typing import Any
 from mirror.adapters.devpi.http import DevpiClient, Login
 from mirror.adapters.devpi.layout import PROD
 from mirror.adapters.devpi.patience import RECOVERY, Waiter
-from mirror.adapters.devpi.remote import RemoteBuild
+from mirror.adapters.devpi.remote import RemoteBuild, with_server
 from mirror.cli import options
 from mirror.cli.interrupts import first_is_gentle
 from mirror.console import Console
 from mirror.core import emit
 from mirror.core.build_request import BuildRequest, source_files
 from mirror.core.errors import BadInputError, ExitStatus
-from mirror.core.jsonform import with_server
 from mirror.core.model import Requirements
 from mirror.settings import Settings
 

@@ -6,11 +6,8 @@ bytes, durations seconds; what is not known is null.
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from typing import Any, assert_never
-from urllib.parse import urlsplit
 
 from mirror.core.errors import MirrorError
 from mirror.core.model import (
@@ -31,8 +28,6 @@ from mirror.core.model import (
 )
 
 VERSION = 1
-_FILE = re.compile(r"/[^/]+/[^/]+/\+[ef]/")
-"""Where devpi has the files of an index."""
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -78,29 +73,6 @@ def error_json(error: MirrorError) -> dict[str, Any]:
             "exit_status": int(error.status),
         },
     }
-
-
-def with_server(text: str, server: str) -> str:
-    """A document that a team's server has made, with every file of its index at the address that `server` has for us.
-
-    Anything that is no such document is given back as it is.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-    def moved(one: Any) -> Any:
-        if isinstance(one, dict):
-            return {key: _move(item, server) if key == "url" else moved(item) for key, item in one.items()}
-        return [moved(item) for item in one] if isinstance(one, list) else one
-
-    return json.dumps(moved(value), indent=2) + "\n"
-
-
-def _move(url: Any, server: str) -> Any:
-    path = urlsplit(url).path if isinstance(url, str) else ""
-    return f"{server}{path}" if _FILE.match(path) else url
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

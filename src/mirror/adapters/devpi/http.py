@@ -119,9 +119,9 @@ class DevpiClient:
         self._token: _TokenAuth | None = None
         self._token_lock = threading.Lock()
 
-    def get(self, url: str, *, accept: str = "application/json") -> Answer:
+    def get(self, url: str, *, accept: str = "application/json", waiter: Waiter | None = None) -> Answer:
         """Read a page whole, patiently. Logs in only where the server wants that for reading."""
-        return self.patiently(lambda: self.get_once(url, accept=accept))
+        return self.patiently(lambda: self.get_once(url, accept=accept), waiter)
 
     def get_once(self, url: str, *, accept: str = "application/json") -> Answer:
         """Read a page whole. Raises PassingError."""

@@ -16,7 +16,7 @@ from mirror.adapters.devpi.claims import DevpiClaims
 from mirror.adapters.devpi.holdings import DevpiWheels
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
 from mirror.adapters.devpi.locks import DevpiLocks
-from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, SHORTLY, PassingError, Recovery, Waiter
+from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
@@ -89,9 +89,7 @@ class DevpiIndex:
 
     def locks(self) -> DevpiLocks:
         """What builds that publish here have registered as reached."""
-        waiter = self._administration.waiter.beside(SHORTLY)
-        user = self._stage.partition("/")[0]
-        return DevpiLocks(self._administration, user, by_plugin=self._may_upload_only, waiter=waiter)
+        return DevpiLocks(self._administration, self._stage.partition("/")[0], by_plugin=self._may_upload_only)
 
     def wheels(self) -> DevpiWheels:
         """What is published here."""

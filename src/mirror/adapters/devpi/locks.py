@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mirror.adapters.devpi.http import Answer, DevpiClient
+from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.layout import PAGE
-from mirror.adapters.devpi.patience import Waiter
+from mirror.adapters.devpi.patience import SHORTLY
 from mirror.core.errors import UnusableError
 from mirror.core.retention import Reached, RegisteredLock
 
@@ -27,14 +27,11 @@ class DevpiLocks:
     """Implements ports.Locks. `client` may create, change and delete indexes of `user`.
 
     With `by_plugin` it may not, but may upload, and our plugin does that for it: a team's builder has such a token.
-    `waiter` has another patience than the client's.
     """
 
-    def __init__(
-        self, client: DevpiClient, user: str, *, by_plugin: bool = False, waiter: Waiter | None = None
-    ) -> None:
+    def __init__(self, client: DevpiClient, user: str, *, by_plugin: bool = False) -> None:
         self._client = client
-        self._waiter = waiter
+        self._waiter = client.waiter.beside(SHORTLY)
         self._user = user
         self._by_plugin = by_plugin
 
@@ -65,11 +62,11 @@ class DevpiLocks:
 
     def now_s(self) -> float:
         """What the index's clock says (POSIX seconds); 0 where it does not say."""
-        return self._get(f"{self._client.root}/+api").at
+        return self._client.get(f"{self._client.root}/+api", waiter=self._waiter).at
 
     def _read(self) -> list[tuple[str, object]]:
         """The key and settings of every lock, sorted by key."""
-        answer = self._get(f"{self._client.root}/{self._user}")
+        answer = self._client.get(f"{self._client.root}/{self._user}", waiter=self._waiter)
         indexes = (answer.result() or {}).get("indexes")
         if answer.status != 200 or not isinstance(indexes, dict):
             raise self._refused("may not read the registered locks", answer.status)
@@ -80,9 +77,6 @@ class DevpiLocks:
         place = f"{PAGE}/locks/{self._user}" if self._by_plugin else self._user
         url = f"{self._client.root}/{place}/lock-{key}"
         return self._client.patiently(lambda: self._client.send(method, url, json=body), self._waiter).status
-
-    def _get(self, url: str) -> Answer:
-        return self._client.patiently(lambda: self._client.get_once(url), self._waiter)
 
     def _lock(self, key: str, config: object) -> RegisteredLock:
         try:

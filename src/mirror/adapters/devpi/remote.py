@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from mirror.adapters.devpi.http import Answer, DevpiClient
 from mirror.adapters.devpi.layout import PAGE
@@ -15,6 +17,8 @@ from mirror.core.text import BIDI, CONTROL, visible
 
 _PAUSES_S = (0.2, 0.5, 1.0)
 """Between two questions after which nothing was said: the longer the silence, the longer."""
+_FILE = re.compile(r"/[^/]+/[^/]+/\+[ef]/")
+"""Where devpi has the files of an index."""
 _HIDDEN = re.compile(f"[{CONTROL}{BIDI}]")
 
 
@@ -86,6 +90,23 @@ class RemoteBuild:
     def cancel(self) -> None:
         """Nobody wants it any more."""
         self._client.patiently(lambda: self._client.send("DELETE", self._url))
+
+
+def with_server(text: str, server: str) -> str:
+    """A JSON document of a build, with every file of the index at the address that `server` has for us.
+
+    Anything that is no such document is given back as it is.
+    """
+
+    def moved(value: dict[str, Any]) -> dict[str, Any]:
+        url = value.get("url")
+        path = urlsplit(url).path if isinstance(url, str) else ""
+        return {**value, "url": f"{server}{path}"} if _FILE.match(path) else value
+
+    try:
+        return json.dumps(json.loads(text, object_hook=moved), indent=2) + "\n"
+    except (ValueError, RecursionError):
+        return text
 
 
 def _refused(server: str, answer: Answer) -> MirrorError:

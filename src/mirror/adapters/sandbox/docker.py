@@ -67,7 +67,6 @@ class DockerSandbox:
         """
         self._refuse_if_given_up()
         started = time.monotonic()
-        sent: Sent | None = None
         container = self._create(task)
         self._running.add(container)
         try:
@@ -81,8 +80,6 @@ class DockerSandbox:
             exit_code, sent = None, Sent(end=End.LOST, message=f"the engine or the container went away: {error}")
         finally:
             self._running.discard(container)
-            if sent is not None and sent.end is End.LOST:
-                self._wait_for_the_engine()
             self._remove(container.id)
         return Ended(
             end=sent.end,
@@ -143,8 +140,8 @@ class DockerSandbox:
         try:
             return self._create_once(task, name)
         except _NoEngineError:
-            self._wait_for_the_engine()
-            self._remove(name)  # it may have done it, and only its answer was lost
+            if self._wait_for_the_engine():
+                self._remove(name)  # it may have done it, and only its answer was lost
             self._refuse_if_given_up()
         try:
             return self._create_once(task, self._name(task.label))
