@@ -262,6 +262,17 @@ def test_anything_is_parsed_or_refused(first: bytes, second: bytes) -> None:
         assert texts(read) == texts(parsed(again))
 
 
+@pytest.mark.parametrize("option", ["-r", "-c"])
+@pytest.mark.parametrize("before", ["", "foo", "git+", "x/../"])
+def test_no_password_is_shown(option: str, before: str) -> None:
+    """Not of a URL that is taken for a path either, which loses a slash by that."""
+    with pytest.raises(RequirementsError) as failure:
+        parsed(f"{option} {before}https://me:hunter2@h/x")
+    error = failure.value
+    said = "".join((error.what, error.hint, *error.details))
+    assert (False, True) == ("hunter2" in said, "***@h/x" in said), said
+
+
 VALUES = st.sampled_from(
     [
         *("python_version", "python_full_version", "implementation_version", "platform_release", "sys_platform"),

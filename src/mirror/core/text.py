@@ -12,7 +12,8 @@ BIDI = "\u202a-\u202e\u2066-\u2069"
 INVISIBLE = "\u00ad\u061c\u200b-\u200f\u2060-\u2064\ufeff"
 _ENOUGH = 4_000
 """Characters beyond the shown ones that are looked at, so that credentials are seen before their end is cut off."""
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+_CREDENTIALS = re.compile(r"(:/+)[^/\s]*@")
+"""Of a URL, also of one that was taken for a path: those lose a slash."""
 
 
 def visible(text: str, longest: int = 60) -> str:
@@ -33,7 +34,7 @@ def _escaped(character: str) -> str:
 
 def redacted(text: str) -> str:
     """`text` with the credentials of every URL in it replaced by `***`."""
-    return _CREDENTIALS.sub("***@", text)
+    return _CREDENTIALS.sub(r"\1***@", text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
