@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -43,6 +44,38 @@ def backup_of(folders: dict[str, Path]) -> io.BytesIO:
     write_backup(stream, folders)
     stream.seek(0)
     return stream
+
+
+def tar(*members: tuple[tarfile.TarInfo, bytes], count: int | None = None) -> io.BytesIO:
+    """A backup as somebody else may have made it: with an end, so that it is what it holds that is wrong."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for member, content in (*members, end(len(members) if count is None else count)):
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    stream.seek(0)
+    return stream
+
+
+def member(name: str) -> tuple[tarfile.TarInfo, bytes]:
+    """A file, whatever its name."""
+    info = tarfile.TarInfo("index/x")
+    info.pax_headers = {"path": name}
+    return info, b"content"
+
+
+def end(files: object, version: int = 1) -> tuple[tarfile.TarInfo, bytes]:
+    """What a backup ends with."""
+    return tarfile.TarInfo("mirror-backup.json"), json.dumps({"version": version, "files": files}).encode()
+
+
+def refused(stream: io.BytesIO, tmp_path: Path) -> str:
+    """Why it is none. Nothing of it is left, anywhere."""
+    with pytest.raises(BadInputError) as failure:
+        restore(stream, elsewhere(tmp_path))
+    assert "no-backup" == failure.value.code
+    assert [] == tree(tmp_path)
+    return failure.value.what
 
 
 def elsewhere(tmp_path: Path) -> dict[str, Path]:
@@ -88,26 +121,40 @@ def test_half_a_backup_is_none(content: bytes | None, folders: dict[str, Path], 
     assert [[], []] == [list(folder.iterdir()) for folder in new.values()]
 
 
+def test_what_is_whole_is_taken(tmp_path: Path) -> None:
+    """Else nothing below would say anything."""
+    assert 2 == restore(tar(member("index/a"), member("packages/b/c")), elsewhere(tmp_path))
+    assert ["new/index/a", "new/packages/b/c"] == tree(tmp_path)
+
+
+def test_a_backup_without_its_end_is_none(tmp_path: Path) -> None:
+    """A tar that was cut between two members is one that Python reads without a word."""
+    whole = tar(member("index/a"), member("index/b")).read()
+    assert "its end is missing" in refused(io.BytesIO(whole[: whole.index(b"mirror-backup.json")]), tmp_path)
+    assert "1 files of 2" in refused(tar(member("index/a"), count=2), tmp_path)
+    assert "follows its end" in refused(tar(member("index/a"), end(1), member("index/b")), tmp_path)
+    assert "another version" in refused(tar(end(0, version=2)), tmp_path)
+    for broken in ("1", True, None, [1]):
+        assert "another version" in refused(tar(end(broken)), tmp_path)
+    assert "nobody understands" in refused(tar((tarfile.TarInfo("mirror-backup.json"), b"[[" * 400)), tmp_path)
+
+
 @pytest.mark.parametrize("name", ["index/../../x", "/etc/x", "elsewhere/x", "index", "x"])
 def test_a_backup_reaches_its_folders_alone(name: str, tmp_path: Path) -> None:
     """Whoever wrote it."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(name))
-    stream.seek(0)
-    with pytest.raises(BadInputError) as failure:
-        restore(stream, elsewhere(tmp_path))
-    assert "no-backup" == failure.value.code
-    assert [] == tree(tmp_path)
+    assert "is no file of an index" in refused(tar(member(name)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [("index/a", "index/a/b"), ("index/a", "index/a"), ("index/a\0b",), (f"index/{'a' * 300}",)]
+)
+def test_names_that_no_backup_has(names: tuple[str, ...], tmp_path: Path) -> None:
+    """A file below a file, twice the same, what no file can be called: it is the backup that is wrong, not mirror."""
+    refused(tar(*(member(name) for name in names)), tmp_path)
 
 
 def test_a_link_is_no_file(tmp_path: Path) -> None:
     """It could lead anywhere."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        link = tarfile.TarInfo("index/x")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        archive.addfile(link)
-    stream.seek(0)
-    with pytest.raises(BadInputError):
-        restore(stream, elsewhere(tmp_path))
+    link = tarfile.TarInfo("index/x")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+    assert "is no file of an index" in refused(tar((link, b"")), tmp_path)

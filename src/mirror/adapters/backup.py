@@ -2,10 +2,15 @@
 
 Databases go first, each as SQLite's own online backup, and files after them: every file that a database knows of was
 there when it was copied, and none ever changes. Logs, caches and what is half-written stay behind.
+
+The last member says how many there are: a tar that was cut between two members looks whole to whoever reads tars.
 """
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import shutil
 import sqlite3
@@ -21,6 +26,9 @@ from mirror.core.errors import BadInputError, UnusableError
 
 _DATABASE = ".sqlite"
 _LEFT_BEHIND = frozenset({"tmp", "logs", "store", "claims", "kept", "lock", "worker.lock", "state.json"})
+_NAME_ERRORS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+"""What the system says of a name that no backup of ours has: twice, below a file, too long."""
+_LAST, _VERSION, _LONGEST_LAST = "mirror-backup.json", 1, 1000
 _ENDINGS = ("-wal", "-shm", "-journal", "-tmp", ".log", ".log.1", ".new")
 
 
@@ -40,6 +48,10 @@ def write_backup(stream: IO[bytes], folders: Mapping[str, Path]) -> int:
                     with suppress(FileNotFoundError):  # a file that was removed meanwhile
                         archive.add(path, f"{name}/{path.relative_to(folder)}", recursive=False)
                         count += 1
+            last = tarfile.TarInfo(_LAST)
+            content = json.dumps({"version": _VERSION, "files": count}).encode()
+            last.size = len(content)
+            archive.addfile(last, io.BytesIO(content))
     except (OSError, sqlite3.Error, tarfile.TarError) as error:
         raise UnusableError(
             "backup-failed", f"the backup is not whole: {error}", hint="throw it away, and take another"
@@ -50,7 +62,7 @@ def write_backup(stream: IO[bytes], folders: Mapping[str, Path]) -> int:
 def restore(stream: IO[bytes], folders: Mapping[str, Path]) -> int:
     """Put a backup back into `folders`, which must be empty; how many files.
 
-    Raises BadInputError (`not-empty`, `no-backup`); then nothing is left of it.
+    Raises BadInputError (`not-empty`, `no-backup`) or UnusableError (`explained`'s); then nothing is left of it.
     """
     for folder in folders.values():
         with explained(folder):
@@ -61,21 +73,43 @@ def restore(stream: IO[bytes], folders: Mapping[str, Path]) -> int:
                     f"{folder} is not empty: an index is never written over",
                     hint="restore where none has been started yet; for compose.yaml: docker compose down --volumes",
                 )
-    count = 0
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                _extract(archive, member, folders)
-                count += 1
+            return _extract_all(archive, folders)
     except BaseException as error:
         for folder in folders.values():
             _empty(folder)
         if isinstance(error, tarfile.TarError | EOFError):
             raise BadInputError("no-backup", f"this is no whole backup: {error}", hint="take another one") from error
         raise
-    if not count:
-        raise BadInputError("no-backup", "this backup is empty", hint="take another one")
+
+
+def _extract_all(archive: tarfile.TarFile, folders: Mapping[str, Path]) -> int:
+    count, told = 0, None
+    for member in archive:
+        if told is not None:
+            raise tarfile.TarError("something follows its end")
+        if member.name == _LAST and member.isreg() and member.size < _LONGEST_LAST:
+            told = _told(archive, member)
+        else:
+            _extract(archive, member, folders)
+            count += 1
+    if told != count:
+        raise tarfile.TarError("its end is missing" if told is None else f"{count} files of {told}")
     return count
+
+
+def _told(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    """How many files a backup's last member says that there are."""
+    source = archive.extractfile(member)
+    try:
+        found = json.loads(source.read() if source else b"")
+        version, files = found["version"], found["files"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise tarfile.TarError("nobody understands its end") from error
+    if version != _VERSION or type(files) is not int:
+        raise tarfile.TarError("another version of mirror made it")
+    return files
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folders: Mapping[str, Path]) -> None:
@@ -83,11 +117,24 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folders: Mapping
     if not member.isreg() or not rest or name not in folders or ".." in rest:
         raise tarfile.TarError(f"{member.name!r} is no file of an index")
     path = folders[name].joinpath(*rest)
-    path.parent.mkdir(parents=True, exist_ok=True)
     source = archive.extractfile(member)
     if source is None:
         raise tarfile.TarError(f"{member.name!r} is no file of an index")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o700 | member.mode & 0o044)
+    with explained(folders[name]):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            descriptor = os.open(path, flags, member.mode & 0o700 | member.mode & 0o044)
+        except ValueError as error:  # a NUL
+            raise tarfile.TarError(f"{member.name!r} is no name of a file") from error
+        except OSError as error:
+            if error.errno not in _NAME_ERRORS:
+                raise
+            raise tarfile.TarError(f"{member.name[:200]!r}: {error.strerror}") from error
+        _write(descriptor, source)
+
+
+def _write(descriptor: int, source: IO[bytes]) -> None:
     with os.fdopen(descriptor, "wb") as file:
         shutil.copyfileobj(source, file)
         file.flush()
