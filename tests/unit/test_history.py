@@ -16,7 +16,7 @@ from mirror.adapters.journal.database import SCHEMA_VERSION
 from mirror.adapters.journal.history import History, NoHistory
 from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.core.errors import UnusableError
-from mirror.core.history import How, PastAttempt, PastRun, Totals
+from mirror.core.history import DURATION_BOUNDS_S, Durations, How, PastAttempt, PastRun, Totals
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -104,6 +104,10 @@ def test_totals_and_runs(journal: SqliteJournal, history: History) -> None:
         Totals(attempts=counts, built_seconds=638.5, failed_seconds=73.0, built_bytes=35_200_000, reused=1, runs=1)
         == history.totals()
     )
+    assert {
+        How.BUILT: Durations(up_to=tuple((s, 0 if s < 600 else 2) for s in DURATION_BOUNDS_S), count=2, seconds=638.5),
+        How.FAILED: Durations(up_to=tuple((s, 0 if s < 180 else 1) for s in DURATION_BOUNDS_S), count=1, seconds=73.0),
+    } == history.durations()
     assert (
         PastRun(
             id=1,

@@ -72,6 +72,19 @@ class Totals:
         return self.attempts.get(how, 0)
 
 
+DURATION_BOUNDS_S = (1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800)
+"""What compiles are sorted by: a second is a small C module, an hour is SciPy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long compiles took: how many there were, how long all of them, and how many took up to so many seconds."""
+
+    up_to: tuple[tuple[int, int], ...] = tuple((bound, 0) for bound in DURATION_BOUNDS_S)
+    count: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """How often a wheel of ours was downloaded since that is counted, and how many bytes that made."""

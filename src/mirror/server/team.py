@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mirror.adapters.queue import BuildState, QueuedBuild
-from mirror.core.metrics import Kind, Metric
+from mirror.adapters.queue import QueuedBuild
 from mirror.core.retention import RegisteredLock
-from mirror.server.site import Site
 
 
 def queue_json(queued: Sequence[QueuedBuild]) -> list[dict[str, Any]]:
@@ -67,22 +65,3 @@ def coverage_json(found: Coverage) -> dict[str, Any]:
         "missing": list(found.missing),
         "registered": found.registered.isoformat(timespec="seconds"),
     }
-
-
-def team_figures(site: Site) -> tuple[Metric, ...]:
-    """The queue, and what installers found or missed; nothing where there is no team."""
-    found = []
-    if site.queue is not None:
-        queued = site.queued()
-        states = (BuildState.QUEUED, BuildState.RUNNING)
-        samples = tuple(({"state": s.value}, float(sum(one.state is s for one in queued))) for s in states)
-        found.append(_metric("queue_builds", "Builds that were asked for and have not ended.", Kind.GAUGE, samples))
-    if site.misses is not None:
-        pages = (({"found": "hit"}, float(site.misses.hits)), ({"found": "miss"}, float(site.misses.misses)))
-        text = "Pages made for musl clients, by whether the newest release had a wheel for them."
-        found.append(_metric("pages_total", text, Kind.COUNTER, pages))
-    return tuple(found)
-
-
-def _metric(name: str, text: str, kind: Kind, samples: tuple[tuple[dict[str, str], float], ...]) -> Metric:
-    return Metric(name=f"mirror_{name}", help=text, kind=kind, samples=samples)

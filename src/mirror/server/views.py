@@ -17,14 +17,14 @@ from mirror.core import emit
 from mirror.core.errors import UnusableError
 from mirror.core.history import How, PastAttempt
 from mirror.core.matrix import row
-from mirror.core.metrics import CONTENT_TYPE, exposition, figures
 from mirror.core.page_json import error_json, history_json, log_json, project_json, projects_json, status_json
 from mirror.server import logs
 from mirror.server.live import Shared, Stream, event
+from mirror.server.metrics import CONTENT_TYPE, build_figures, exposition, page_figures, queue_figures
 from mirror.server.rendering import STATIC, answer, json_answer, page, render, static_bytes
 from mirror.server.shelf import Shelf
 from mirror.server.site import STATES, Asked, Site
-from mirror.server.team import coverage, coverage_json, queue_json, team_figures
+from mirror.server.team import coverage, coverage_json, queue_json
 
 View = Callable[[Any], Response]
 _RECENT, _HISTORY, _TAIL, _COVERED = 10, 50, 12, 50
@@ -208,11 +208,14 @@ class Views:
 
     def metrics(self, request: Any) -> Response:
         """For Prometheus."""
-        history = self._readable()
+        history, site = self._readable(), self._site
         projects = len(_shelf(request).projects())
-        found = figures(history.totals(), self._site.saved(history), projects=projects)
-        text = exposition([*found, *team_figures(self._site)])
-        return answer(text.encode(), CONTENT_TYPE)
+        found = [*build_figures(history.totals(), history.durations(), site.saved(history), projects=projects)]
+        if site.queue is not None:
+            found += queue_figures(site.queued())
+        if site.misses is not None:
+            found += page_figures(hits=site.misses.hits, misses=site.misses.misses)
+        return answer(exposition(found), CONTENT_TYPE)
 
     def now(self, request: Any) -> Response:  # noqa: ARG002 - a view's
         """What goes on, as the part of the front page that shows it: for a browser that found no stream free."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from mirror.adapters.journal.database import SCHEMA_VERSION
 from mirror.adapters.owner import is_dead
 from mirror.core.errors import UnusableError
-from mirror.core.history import How, PastAttempt, PastRun, Totals
+from mirror.core.history import DURATION_BOUNDS_S, Durations, How, PastAttempt, PastRun, Totals
 
 T = TypeVar("T")
 
@@ -126,6 +126,17 @@ class History:
             reused=int(reused),
             runs=int(runs),
         )
+
+    def durations(self) -> dict[How, Durations]:
+        """How long those compiles took that came to a wheel, and those that failed."""
+        sums = ", ".join(f"sum(seconds <= {bound})" for bound in DURATION_BOUNDS_S)
+        sql = f"SELECT outcome, count(*), sum(seconds), {sums} FROM attempts WHERE outcome = ?"  # noqa: S608
+        found = {}
+        for how in (How.BUILT, How.FAILED):
+            for _, count, seconds, *counts in self._rows(sql, (how.value,), tuple):
+                up_to = zip(DURATION_BOUNDS_S, (int(one or 0) for one in counts), strict=True)
+                found[how] = Durations(up_to=tuple(up_to), count=int(count), seconds=float(seconds or 0.0))
+        return found
 
     def compile_seconds(self) -> dict[tuple[str, str], float]:
         """How long the newest compile took of each project and version that came to a wheel."""
