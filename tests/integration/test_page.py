@@ -115,6 +115,15 @@ def test_odd_questions_have_an_answer(page: Page, query: str) -> None:
     assert [200, 200] == [page.get(f"{kind}?{query}").status_code for kind in ("projects", "api/projects")]
 
 
+@pytest.mark.parametrize(
+    "path", ["projects?q=%ff", "api/projects?page=%ff", "projects/%ff", "%ff", "../mirror/%ff/+simple/", "live?x=%c3"]
+)
+def test_what_is_no_text_is_refused(page: Page, path: str) -> None:
+    """By whoever asks wrongly, not as a defect of the index; devpi's own addresses too."""
+    answer = page.get(path)
+    assert (400, "bad-request") == (answer.status_code, answer.json()["error"]["code"])
+
+
 def test_only_reading(page: Page) -> None:
     """No method that changes anything is one of the page's."""
     for method in ("POST", "PUT", "DELETE", "PATCH"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pluggy import HookimplMarker
+from pyramid.tweens import INGRESS  # type: ignore[import-untyped]
 
 from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, PAGE, PROD, QUEUE
 from mirror.adapters.queue import Queue
@@ -23,6 +24,7 @@ from mirror.server.views import Views
 __all__ = ["devpiserver_pyramid_configure", "devpiserver_stage_get_principals_for_pkg_read"]
 hookimpl = HookimplMarker("devpiserver")
 log = logging.getLogger(__name__)
+_LOGGING = "devpi_server.views.tween_request_logging"
 
 
 @hookimpl
@@ -36,6 +38,8 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         listen=tuple(config.args.listen or ()),
     )
     pyramid_config.registry["mirror_downloads"] = site.downloads
+    outside = {"under": INGRESS, "over": ("mirror.server.served.count_downloads", _LOGGING)}
+    pyramid_config.add_tween("mirror.server.undecodable.refuse", **outside)
     pyramid_config.add_tween("mirror.server.served.count_downloads")
     inside = {"under": "devpi_server.views.tween_keyfs_transaction"}
     pyramid_config.add_tween("mirror.server.builds.keep_names_apart", **inside)
