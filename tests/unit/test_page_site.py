@@ -67,5 +67,5 @@ def test_where_no_journal_is(tmp_path: Path) -> None:
     """The page says so, and shows the rest: where nobody said where it is, and where none was made yet."""
     downloads, slots = Downloads(tmp_path / "served.sqlite"), Slots(50)
     for folder, code in ((None, "journal-unknown"), (tmp_path, "journal-none")):
-        history, problem = Site(folder=folder, downloads=downloads, slots=slots).history()
+        history, problem = Site(folder=folder, server=tmp_path, downloads=downloads, slots=slots).history()
         assert ((), code) == (history.attempts(1), problem and problem.code)

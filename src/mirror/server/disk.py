@@ -1,4 +1,4 @@
-"""How much disk the data folder takes: measured beside the requests, since it takes a while, and seldom."""
+"""How much disk the index and its builds take: measured beside the requests, since it takes a while, and seldom."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _EVERY_S = 300.0
 _PARTS = (
-    ("index", "devpi"),
     ("downloads kept for the next build", "store"),
     ("wheels not published yet", "kept"),
     ("build logs", "logs"),
@@ -20,7 +20,7 @@ _PARTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUse:
-    """Bytes by part, and how much is free on that disk."""
+    """Bytes by part, and how much is free on the disk that packages lie on."""
 
     parts: tuple[tuple[str, int], ...]
     free_bytes: int
@@ -30,10 +30,16 @@ class DiskUse:
         return sum(size for _, size in self.parts)
 
 
-class Disk:
-    """The data folder. `use` never waits: it gives what was measured last, and has it measured anew now and then."""
+def disk_json(use: DiskUse | None) -> dict[str, Any] | None:
+    """`{parts, free_bytes}`, the parts in bytes; null where nothing was measured yet."""
+    return None if use is None else {"parts": dict(use.parts), "free_bytes": use.free_bytes}
 
-    def __init__(self, folder: Path) -> None:
+
+class Disk:
+    """devpi's folder and ours. `use` never waits: it gives what was measured last, and has it measured now and then."""
+
+    def __init__(self, server: Path, folder: Path) -> None:
+        self._server = server
         self._folder = folder
         self._lock = threading.Lock()
         self._use: DiskUse | None = None
@@ -49,22 +55,26 @@ class Disk:
 
     def _measure(self) -> None:
         try:
-            use = measure(self._folder)
+            use = measure(self._server, self._folder)
         except OSError:
             return
         with self._lock:
             self._use = use
 
 
-def measure(folder: Path) -> DiskUse:
-    """Add up the files of each part."""
-    parts = tuple((words, _size(folder / name)) for words, name in _PARTS)
-    return DiskUse(parts=parts, free_bytes=shutil.disk_usage(folder).free)
+def measure(server: Path, folder: Path) -> DiskUse:
+    """Add up the files of each part: of devpi's `server`, whose packages may lie elsewhere, and of our `folder`."""
+    packages = (server / "+files").resolve()
+    index = _size(packages) + _size(server, but=server / "+files")
+    parts = (("index", index), *((words, _size(folder / name)) for words, name in _PARTS))
+    return DiskUse(parts=parts, free_bytes=shutil.disk_usage(packages if packages.is_dir() else server).free)
 
 
-def _size(folder: Path) -> int:
+def _size(folder: Path, but: Path | None = None) -> int:
     total = 0
-    for path, _, names in os.walk(folder):
+    for path, folders, names in os.walk(folder):
+        if but is not None and path == str(but.parent) and but.name in folders:
+            folders.remove(but.name)
         for name in names:
             try:
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512  # noqa: PTH118 - a hundred thousand times

@@ -31,9 +31,11 @@ _LOGGING = "devpi_server.views.tween_request_logging"
 def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Add the routes and what counts downloads."""
     folder = os.environ.get(JOURNAL)
+    server = Path(str(config.server_path))
     site = Site(
         folder=Path(folder) if folder else None,
-        downloads=Downloads(Path(str(config.server_path)) / "mirror-served.sqlite"),
+        server=server,
+        downloads=Downloads(server / "mirror-served.sqlite"),
         slots=Slots(config.args.threads),
         listen=tuple(config.args.listen or ()),
     )

@@ -19,7 +19,7 @@ from mirror.core import emit
 from mirror.core.errors import UnusableError
 from mirror.core.history import How, PastAttempt, Saved, by_project
 from mirror.core.matrix import Row, parse_target, row
-from mirror.server.disk import Disk
+from mirror.server.disk import Disk, DiskUse
 from mirror.server.live import Slots
 from mirror.server.misses import Misses
 from mirror.server.served import Downloads, saved_by
@@ -68,9 +68,10 @@ class Listed:
 
 @dataclass(slots=True, kw_only=True)
 class Site:
-    """The parts. `folder` is where the journal and its logs lie, None where nobody said so."""
+    """The parts. `folder` is where the journal and its logs lie, None where nobody said so; `server` is devpi's."""
 
     folder: Path | None
+    server: Path
     downloads: Downloads
     slots: Slots
     listen: Sequence[str] = ()
@@ -82,7 +83,7 @@ class Site:
     disk: Disk | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.disk = Disk(self.folder) if self.folder else None
+        self.disk = Disk(self.server, self.folder) if self.folder else None
 
     def history(self) -> tuple[History, UnusableError | None]:
         """The journal; where it cannot be read an empty one, and why."""
@@ -98,6 +99,10 @@ class Site:
     def queued(self) -> tuple[QueuedBuild, ...]:
         """What a team has asked to be built and is not built yet, in the order of asking."""
         return self.queue.open() if self.queue else ()
+
+    def disk_use(self) -> DiskUse | None:
+        """What the index and its builds take; None where it is not known, or not yet."""
+        return self.disk.use() if self.disk else None
 
     def saved(self, history: History) -> Saved | None:
         """What downloads have spared; None where it is not known."""

@@ -19,6 +19,7 @@ from mirror.core.history import How, PastAttempt
 from mirror.core.matrix import row
 from mirror.core.page_json import error_json, history_json, log_json, project_json, projects_json, status_json
 from mirror.server import logs
+from mirror.server.disk import disk_json
 from mirror.server.live import Shared, Stream, event
 from mirror.server.metrics import CONTENT_TYPE, build_figures, exposition, page_figures, queue_figures
 from mirror.server.rendering import STATIC, answer, json_answer, page, render, static_bytes
@@ -89,7 +90,7 @@ class Views:
             how=How,
             saved=saved,
             projects=len(shelf.projects()),
-            disk=site.disk.use() if site.disk else None,
+            disk=site.disk_use(),
             failures=site.failures(history, 5),
             recent=recent,
             logs=_kept(history, recent),
@@ -176,7 +177,8 @@ class Views:
         saved, queued = self._site.saved(history), queue_json(self._site.queued())
         found = status_json(history.totals(), history.building(), history.runs(20), saved, projects=projects)
         covered = [coverage_json(coverage(lock)) for lock in _shelf(request).locks()]
-        return json_answer({**found, "queue": queued, "requirements": covered})
+        disk = disk_json(self._site.disk_use())
+        return json_answer({**found, "queue": queued, "requirements": covered, "disk": disk})
 
     def api_projects(self, request: Any) -> Response:
         """The matrix, one page of it."""
