@@ -58,6 +58,15 @@ def elsewhere(site: Site, folder: Path) -> Site:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def killed_elsewhere(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survival]:
+    """What takes a minute of silence, begun before the other tests here and looked at after them."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "first").mkdir()
+    with a_site(folder / "first") as site:
+        yield Survival(elsewhere(site, folder / "second"), site, Witness(site.mirror, engine))
+
+
 @pytest.mark.parametrize("machines", [1, 2])
 def test_each_job_is_built_once(site: Site, witness: Witness, tmp_path: Path, machines: int) -> None:
     """By one of the two, while the other waits and reuses; on one machine they start the index between them."""
@@ -80,20 +89,7 @@ def test_each_job_is_built_once(site: Site, witness: Witness, tmp_path: Path, ma
 def test_the_claim_of_a_run_that_was_killed_here_is_over_at_once(site: Site, witness: Witness, tmp_path: Path) -> None:
     """The other knows that its process is gone, and compiles what it had begun."""
     here = site.beside(tmp_path / "second")
-    waited_s = survive(site, here, witness)
-    assert waited_s < EXPIRES_S / 2
-    assert () == witness.claims()
-    assert Findings() == witness.look_for_containers()
-
-
-def test_the_claim_of_a_run_that_was_killed_elsewhere_expires(site: Site, witness: Witness, tmp_path: Path) -> None:
-    """Nobody can tell that it is dead but by its silence."""
-    there = elsewhere(site, tmp_path / "second")
-    waited_s = survive(there, site, witness)
-    assert EXPIRES_S / 2 < waited_s < EXPIRES_S + 30
-    there.slow(0)
-    # Its next run sweeps what it left on the engine, and the claim that it may have had beside the one waited for.
-    assert 0 == there.mirror("build", site.offer()).returncode
+    assert Survival(site, here, witness).end() < EXPIRES_S / 2
     assert () == witness.claims()
     assert Findings() == witness.look_for_containers()
 
@@ -117,24 +113,40 @@ def test_a_run_that_waits_for_another_one_stops_when_told(site: Site, witness: W
     assert_built_once(witness, runs)
 
 
-def survive(dying: Site, living: Site, witness: Witness) -> float:
-    """Kill one run while another waits for it; seconds until that one compiles what it waited for."""
-    requirements = living.offer()
-    dying.slow(120, "clay")
-    killed = dying.mirror.start("build", requirements)
-    killed.wait_for("^clay 1.0: compile$")
-    run = living.mirror.start("build", requirements, "--json")
-    run.wait_for("^clay 1.0" + WAITS)
-    assert killed.kill()
-    started = time.monotonic()
-    run.wait_for("^clay 1.0: compile$")
-    waited_s = time.monotonic() - started
-    witness.saw(killed)
-    succeeded(run)
-    next_one = living.mirror.start("build", requirements)  # which tells, and sweeps, what the dead one left
-    assert 0 == next_one.wait(), next_one.text
-    assert_built_once(witness, [run, next_one])
-    return waited_s
+def test_the_claim_of_a_run_that_was_killed_elsewhere_expires(killed_elsewhere: Survival) -> None:
+    """Nobody can tell that it is dead but by its silence."""
+    witness, there = killed_elsewhere.witness, killed_elsewhere.dying
+    assert EXPIRES_S / 2 < killed_elsewhere.end() < EXPIRES_S + 30
+    there.slow(0)
+    # Its next run sweeps what it left on the engine, and the claim that it may have had beside the one waited for.
+    assert 0 == there.mirror("build", killed_elsewhere.living.offer()).returncode
+    assert () == witness.claims()
+    assert Findings() == witness.look_for_containers()
+
+
+class Survival:
+    """One run that is killed, at the start, while another waits for what it compiles."""
+
+    def __init__(self, dying: Site, living: Site, witness: Witness) -> None:
+        self.dying, self.living, self.witness = dying, living, witness
+        self._requirements = living.offer()
+        dying.slow(120, "clay")
+        killed = dying.mirror.start("build", self._requirements)
+        killed.wait_for("^clay 1.0: compile$")
+        self._run = living.mirror.start("build", self._requirements, "--json")
+        self._run.wait_for("^clay 1.0" + WAITS)
+        assert killed.kill()
+        self._killed_s = self._run.elapsed_s
+        witness.saw(killed)
+
+    def end(self) -> float:
+        """Let the other one end; seconds until it compiled what it had waited for."""
+        compiled = self._run.wait_for("^clay 1.0: compile$")
+        succeeded(self._run)
+        next_one = self.living.mirror.start("build", self._requirements)  # which tells, and sweeps, what the dead left
+        assert 0 == next_one.wait(), next_one.text
+        assert_built_once(self.witness, [self._run, next_one])
+        return compiled.at_s - self._killed_s
 
 
 def succeeded(run: Run) -> list[dict[str, Any]]:
