@@ -107,8 +107,11 @@ def test_one_failed_project_does_not_stop_the_others(mirror: Mirror, built: dict
 
 
 def test_the_emitted_dockerfile_builds_without_a_compiler(mirror: Mirror, built: dict[str, Any]) -> None:
-    """Pasted as it is: FROM the base image, pip, our index on the bridge's gateway, seconds."""
-    (mirror.folder / "requirements.txt").write_text(KINDS.read_text())
+    """Pasted as it is: FROM the base image, pip, our index on the bridge's gateway, every file that is included."""
+    for path, text in (("requirements.txt", "-r deploy/all.txt\n"), ("deploy/all.txt", "-r kinds.txt\n")):
+        (mirror.folder / path).parent.mkdir(exist_ok=True)
+        (mirror.folder / path).write_text(text)
+    (mirror.folder / "deploy/kinds.txt").write_text(KINDS.read_text())
     (mirror.folder / "Dockerfile").write_text(mirror("emit", "dockerfile").stdout)
     client = docker.from_env()
     try:

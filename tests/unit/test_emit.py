@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 from packaging.utils import NormalizedName
@@ -181,6 +182,27 @@ uv pip install --system --only-binary :all: \\
 
 # Dockerfile
 {dockerfile(INSTALL)}""" == lines_to_paste(INSTALL)
+
+
+def test_an_authority_of_ones_own() -> None:
+    """Each tool is told of it in its own way, and an image build brings it; an http index has no use for it."""
+    address = IndexAddress(host_url="https://localhost/x/+simple/", image_url="https://localhost/x/+simple/")
+    install = Install(address=address, base_image="alpine", ca_bundle="tls/my authority.pem")
+    assert """\
+FROM alpine
+# An image build reaches this machine by another name: give it as --build-arg INDEX_URL=...
+ARG INDEX_URL=https://localhost/x/+simple/
+COPY requirements.txt ./
+COPY ["tls/my authority.pem", "tls/"]
+RUN pip install --no-cache-dir --only-binary :all: --index-url "$INDEX_URL" --cert 'tls/my authority.pem' \\
+    -r requirements.txt
+""" == dockerfile(install)
+    assert "--index-url https://localhost/x/+simple/ --cert 'tls/my authority.pem'" in pip(install)
+    assert uv(install).startswith("SSL_CERT_FILE='tls/my authority.pem' uv pip install --system ")
+    assert "cert = tls/my authority.pem\n" in pip_conf(install)
+    assert "poetry config certificates.mirror.cert 'tls/my authority.pem'\n" in poetry(install)
+    plain = replace(install, address=EMBEDDED)
+    assert "authority" not in "".join(form(plain) for form in (pip, uv, pip_conf, poetry, dockerfile))
 
 
 def test_no_password_is_emitted() -> None:

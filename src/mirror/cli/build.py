@@ -31,7 +31,7 @@ def build(**parameters: Any) -> int:
 
     def show(ground: Ground, reports: tuple[Report, ...]) -> None:
         if all(report.succeeded for report in reports) and not parameters["quiet"] and not parameters["no_lines"]:
-            install = options.install(parameters, ground.address, ground.images[0].base_name)
+            install = options.install(parameters, ground.address, ground.images[0].base_name, ground.settings.ca_bundle)
             ground.console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
             if any(line.hashes for line in options.read_requirements(parameters).requirements):
                 ground.console.note(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,8 +38,11 @@ def emit(**parameters: Any) -> int:
     `requirements` prints them pinned, each with the hash of its wheel, for `pip install --require-hashes`.
     """
     # What is named must be there and right, though most kinds only repeat its name.
-    is_read = parameters["kind"] == PINNED or bool(parameters["files"] or parameters["constraints"])
+    is_named = bool(parameters["files"] or parameters["constraints"])
     parameters["files"] = parameters["files"] or ("requirements.txt",)
+    is_read = is_named or parameters["kind"] == PINNED
+    # A Dockerfile has to bring what the file includes.
+    is_read |= parameters["kind"] == "dockerfile" and Path(parameters["files"][0]).exists()
     with options.console(parameters) as console:
         requirements = options.read_requirements(parameters) if is_read else None
         ground = make_ground(options.settings(parameters), console, options.asker(parameters, console))
@@ -46,7 +50,8 @@ def emit(**parameters: Any) -> int:
             plan = ground.pipeline(ground.images[0]).plan(requirements)
             text = lines.hashed_requirements(plan.lock, [Reused(reuse=reuse) for reuse in plan.reuses])
         else:
-            install = options.install(parameters, ground.address, ground.images[0].base_name)
+            bundle, image = ground.settings.ca_bundle, ground.images[0].base_name
+            install = options.install(parameters, ground.address, image, bundle, read=is_read)
             text = KINDS[parameters["kind"]](install)
         if parameters["as_json"]:
             console.json({"version": 1, "kind": parameters["kind"], "text": text})

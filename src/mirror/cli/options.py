@@ -122,9 +122,22 @@ def console(parameters: dict[str, Any]) -> Console:
 
 def read_requirements(parameters: dict[str, Any]) -> Requirements:
     """Parse every file. Raises BadInputError with all problems of all files."""
-    return requirements_files.parse(
-        parameters["files"], parameters["constraints"], lambda path: Path(path).read_bytes()
-    )
+    return _read(parameters)[0]
+
+
+def _read(parameters: dict[str, Any]) -> tuple[Requirements, tuple[str, ...]]:
+    """What they say, and the path of every file that was read: those that are included, too. Read once for a call."""
+    if "_read" in parameters:
+        return parameters["_read"]  # type: ignore[no-any-return]
+    read: list[str] = []
+
+    def content(path: str) -> bytes:
+        read.append(path)
+        return Path(path).read_bytes()
+
+    found = requirements_files.parse(parameters["files"], parameters["constraints"], content)
+    parameters["_read"] = (found, tuple(read))
+    return found, tuple(read)
 
 
 def origin(parameters: dict[str, Any]) -> Origin:
@@ -159,14 +172,27 @@ def asker(parameters: dict[str, Any], shown: Console) -> Callable[[str], bool]:
     return ask
 
 
-def install(parameters: dict[str, Any], address: IndexAddress, base_image: str) -> Install:
-    """What the lines to paste are about: the files of this call."""
+def install(
+    parameters: dict[str, Any], address: IndexAddress, base_image: str, ca_bundle: Path | None, *, read: bool = True
+) -> Install:
+    """What the lines to paste are about: the files of this call, and what those include unless they are not read."""
     return Install(
         address=address,
         base_image=base_image,
         requirements=tuple(parameters["files"]),
         constraints=tuple(parameters["constraints"]),
+        included=_read(parameters)[1] if read else (),
+        ca_bundle=_of_its_own(ca_bundle),
     )
+
+
+def _of_its_own(ca_bundle: Path | None) -> str:
+    """The path of a bundle that was set for mirror; one that this machine has for every program is nobody else's."""
+    machines = {os.environ.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+    if ca_bundle is None or str(ca_bundle) in machines:
+        return ""
+    here = Path.cwd()
+    return str(ca_bundle.relative_to(here) if ca_bundle.is_relative_to(here) else ca_bundle)
 
 
 def command_line() -> str:

@@ -58,7 +58,8 @@ def build_remotely(parameters: dict[str, Any], settings: Settings, requirements:
         url = f"{settings.server}/{PROD}/+simple/"
         address = emit.IndexAddress(host_url=url, image_url=url)
         base_image = f"python:{settings.python[0]}-alpine{settings.alpine}"
-        console.text("\n" + emit.lines_to_paste(options.install(parameters, address, base_image)).rstrip("\n"))
+        install = options.install(parameters, address, base_image, settings.ca_bundle)
+        console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
     return status
 
 

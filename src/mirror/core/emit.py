@@ -25,6 +25,7 @@ _SAFE = re.compile(r"[\w@%+=:,./~!-]+", re.ASCII)
 """What a Dockerfile reads as it stands."""
 _WIDEST = 100
 """A command longer than this is broken over lines."""
+_ANOTHER_NAME = "# An image build reaches this machine by another name: give it as --build-arg INDEX_URL=..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,13 @@ class Install:
     included: tuple[str, ...] = ()
     """Files that those name in turn (`-r`, `-c`): an image build needs them beside them."""
     pre_releases: bool = False
+    ca_bundle: str = ""
+    """File with the authorities that an https index is trusted by, where those of the system are not enough."""
+
+    @property
+    def authority(self) -> str:
+        """What clients of this index have to be given; "" where it is none, or they need none."""
+        return self.ca_bundle if urlsplit(self.address.image_url).scheme == "https" else ""
 
 
 def trusted_host(url: str) -> str | None:
@@ -59,7 +67,7 @@ def trusted_host(url: str) -> str | None:
     """
     parts = urlsplit(url)
     host = parts.hostname
-    if parts.scheme != "http" or host is None or host == "localhost" or _is_loopback(host):
+    if parts.scheme != "http" or host is None or _is_here(url):
         return None
     return host
 
@@ -79,6 +87,7 @@ def pip_conf(install: Install) -> str:
     url = install.address.image_url
     host = trusted_host(url)
     lines = ["[global]", f"index-url = {_public(url)}", *([f"trusted-host = {host}"] if host else [])]
+    lines += [f"cert = {install.authority}"] if install.authority else []
     return "\n".join([*lines, "only-binary = :all:", ""])
 
 
@@ -89,8 +98,10 @@ def poetry(install: Install) -> str:
     """
     source = ["[[tool.poetry.source]]", 'name = "mirror"', f"url = {json.dumps(_public(install.address.image_url))}"]
     source.append('priority = "primary"')
-    command = "poetry config --local installer.only-binary :all:"
-    return "\n".join(["# in pyproject.toml:", *source, "", "# once, beside it:", command, ""])
+    commands = ["poetry config --local installer.only-binary :all:"]
+    if install.authority:
+        commands.append(f"poetry config certificates.mirror.cert {shlex.quote(install.authority)}")
+    return "\n".join(["# in pyproject.toml:", *source, "", "# once, beside it:", *commands, ""])
 
 
 def dockerfile(install: Install) -> str:
@@ -104,8 +115,12 @@ def dockerfile(install: Install) -> str:
     options = ["--no-cache-dir", "--only-binary", ":all:", "--index-url", '"$INDEX_URL"']
     options += ["--trusted-host", '"$INDEX_HOST"'] if host else []
     paths = dict.fromkeys((*install.requirements, *install.constraints, *install.included))
+    if install.authority:
+        paths[install.authority] = None
+        options += ["--cert", shlex.quote(str(_inside(install.authority)))]
     lines = [
         f"FROM {install.base_image}",
+        *([_ANOTHER_NAME] if _is_here(url) else []),
         f"ARG INDEX_URL={_argument(_public(url))}",
         *([f"ARG INDEX_HOST={_argument(host)}"] if host else []),
         *(f"COPY {_copy(path)}" for path in paths),
@@ -161,6 +176,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or _is_loopback(host)
+
+
 def _public(url: str) -> str:
     """Leave user and password out of a URL: what is pasted is committed, sooner or later."""
     parts = urlsplit(url)
@@ -170,11 +190,14 @@ def _public(url: str) -> str:
 def _pip(install: Install, url: str) -> str:
     host = trusted_host(url)
     index = ["--index-url", _public(url), *(["--trusted-host", host] if host else [])]
+    index += ["--cert", install.authority] if install.authority else []
     return _command("pip install", index, install)
 
 
 def _uv(install: Install, url: str) -> str:
     start = "uv pip install --system" if url == install.address.image_url else "uv pip install"
+    if install.authority:
+        start = f"SSL_CERT_FILE={shlex.quote(install.authority)} {start}"
     return _command(start, ["--default-index", _public(url)], install)
 
 
