@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -396,6 +399,25 @@ def test_a_page_is_made_once_for_all_who_ask(stack: Stack) -> None:
     with ThreadPoolExecutor(16) as pool:  # no query of a stranger's has a page made again
         assert {200} == {answer.status_code for answer in pool.map(lambda n: stack.get(f"{page}?{n}"), range(64))}
     assert made(stack, page) - before <= 3
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["/{page}", "{base}//{name}/", "{base}/x/../{name}/", "{base}/{name}/x/%2e%2e/", "{base}/./{name}/", "{page}?x"],
+)
+def test_no_odd_address_takes_the_place_of_a_page(odd: str, stack: Stack) -> None:
+    """What nginx takes for a page, devpi may take for something else: it is asked for what it is kept as."""
+    name = f"odd-{hashlib.sha256(odd.encode()).hexdigest()[:8]}"
+    assert 200 == upload(stack, "internal", name, "1.0", basic("lee", stack.token("lee", "--publish"))).status_code
+    page, base = f"{PROD}{name}/", PROD.rstrip("/")
+    address = odd.format(page=page, base=base, name=name)
+    context = ssl.create_default_context(cafile=str(stack.ca))
+    with closing(http.client.HTTPSConnection("localhost", stack.port, context=context, timeout=60)) as connection:
+        for _ in range(3):  # as it is: other clients would send it as nginx takes it
+            connection.request("GET", address, headers={"Host": f"localhost:{stack.port}"})
+            answer = connection.getresponse()
+            assert (200, True) == (answer.status, f"{name}-1.0" in answer.read().decode()), address
+    assert 1 == made(stack, page)
 
 
 def test_pages_outlive_an_index_that_is_started_again(stack: Stack) -> None:
