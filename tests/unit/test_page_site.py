@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from fakes.outcomes import TARGET, a_failed
+from mirror.adapters.journal.history import History, NoHistory
+from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.core.emit import IndexAddress
 from mirror.server.live import Slots
 from mirror.server.served import Downloads
@@ -69,3 +73,39 @@ def test_where_no_journal_is(tmp_path: Path) -> None:
     for folder, code in ((None, "journal-unknown"), (tmp_path, "journal-none")):
         history, problem = Site(folder=folder, server=tmp_path, downloads=downloads, slots=slots).history()
         assert ((), code) == (history.attempts(1), problem and problem.code)
+
+
+class Asked(History):
+    """A journal that counts how often it is looked through."""
+
+    times = 0
+
+    def targets(self) -> tuple[str, ...]:
+        self.times += 1
+        return super().targets()
+
+
+def test_what_nobody_has_written_since_is_remembered(tmp_path: Path) -> None:
+    """Also while a run has it open; what is written is seen at once, though a file's times are coarse."""
+    site = Site(folder=tmp_path, server=tmp_path, downloads=Downloads(tmp_path / "s.sqlite"), slots=Slots(50))
+    history = Asked(tmp_path)
+
+    def seen() -> tuple[int, int]:
+        return len(site.targets(history)), history.times
+
+    def wait_a_while() -> None:
+        for path in tmp_path.glob("journal.sqlite*"):
+            os.utime(path, ns=(0, path.stat().st_mtime_ns - 10**10))
+
+    with SqliteJournal(tmp_path) as journal:
+        journal.start_run("build a.txt")
+        assert [(0, 1), (0, 2)] == [seen(), seen()]  # written just now: not to be relied on
+        wait_a_while()
+        assert [(0, 3), (0, 3)] == [seen(), seen()]
+        journal.record(a_failed("cython", "0.29.32"), TARGET)
+        assert [(1, 4), (1, 5)] == [seen(), seen()]
+        wait_a_while()
+        assert [(1, 6), (1, 6)] == [seen(), seen()]
+    assert [(1, 7)] == [seen()]
+    assert NoHistory().stamp() is None
+    assert Asked(tmp_path / "none").stamp() is None

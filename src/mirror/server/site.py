@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
@@ -24,6 +24,8 @@ from mirror.server.live import Slots
 from mirror.server.misses import Misses
 from mirror.server.served import Downloads, saved_by
 from mirror.server.shelf import Shelf
+
+T = TypeVar("T")
 
 PER_PAGE = 50
 STATES: Mapping[str, str] = {
@@ -81,6 +83,7 @@ class Site:
     queue: Queue | None = None
     misses: Misses | None = None
     disk: Disk | None = field(init=False)
+    _memory: dict[str, tuple[tuple[int, ...], object]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.disk = Disk(self.server, self.folder) if self.folder else None
@@ -107,11 +110,17 @@ class Site:
     def saved(self, history: History) -> Saved | None:
         """What downloads have spared; None where it is not known."""
         served = self.downloads.all()
-        return None if served is None else saved_by(served, history.compile_seconds())
+        if served is None:
+            return None
+        return saved_by(served, self._remembered(history, "compile seconds", history.compile_seconds))
+
+    def targets(self, history: History) -> tuple[str, ...]:
+        """Every target that something was tried for."""
+        return self._remembered(history, "targets", history.targets)
 
     def projects(self, history: History, shelf: Shelf, asked: Asked) -> Listed:
         """The projects that are asked for, in the order of their names."""
-        targets = history.targets()
+        targets = self.targets(history)
         names = sorted(self._names(history, shelf, asked))
         pages = max(1, -(-len(names) // PER_PAGE))
         page = min(max(1, asked.page), pages)
@@ -120,10 +129,19 @@ class Site:
         rows = tuple(row(name, shelf.filenames(name), latest.get(name, ()), targets) for name in shown)
         return Listed(rows=rows, targets=targets, page=page, pages=pages, total=len(names))
 
-    @staticmethod
-    def failures(history: History, count: int) -> tuple[PastAttempt, ...]:
+    def failures(self, history: History, count: int) -> tuple[PastAttempt, ...]:
         """The newest failures after which nothing else was tried, newest first."""
-        return history.latest_that((How.FAILED,), count)
+        return self._remembered(history, f"{count} failures", lambda: history.latest_that((How.FAILED,), count))
+
+    def _remembered(self, history: History, name: str, ask: Callable[[], T]) -> T:
+        """What takes a look at the whole journal, and stays as it is until something is written there."""
+        stamp = history.stamp()  # before the journal is read: what is written meanwhile has another one
+        if stamp is not None and (found := self._memory.get(name)) and found[0] == stamp:
+            return cast("T", found[1])
+        answer = ask()
+        if stamp is not None:
+            self._memory[name] = stamp, answer
+        return answer
 
     @staticmethod
     def _names(history: History, shelf: Shelf, asked: Asked) -> set[str]:

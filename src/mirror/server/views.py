@@ -80,7 +80,7 @@ class Views:
         history, problem = site.history()
         saved = site.saved(history)
         totals = history.totals()
-        targets = history.targets()
+        targets = site.targets(history)
         recent = history.attempts(_RECENT)
         return page(
             "front.html",
@@ -152,7 +152,7 @@ class Views:
     def install(self, request: Any) -> Response:
         """How to point pip, uv, Poetry and a Dockerfile at the index."""
         history, problem = self._site.history()
-        install = self._site.install(request, history.targets())
+        install = self._site.install(request, self._site.targets(history))
         kinds = (
             ("pip", "pip, on the command line", emit.pip(install)),
             ("pip-conf", "pip, for good: pip.conf", emit.pip_conf(install)),

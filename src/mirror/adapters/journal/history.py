@@ -7,8 +7,9 @@ wait for, and a journal that is made, moved or mended later is found.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 _OLDEST_FORMAT = 2
 _BUSY_TIMEOUT_S = 5.0
+_JUST_NOW_S = 1.0
 _MOST_NAMES = 500
 """SQLite takes some 30,000 values in one question; no page shows so many projects."""
 
@@ -49,6 +51,18 @@ class History:
         """Raise what any other method would."""
         with self._opened():
             pass
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Another one after whatever is written later. None where that is not sure: just after something was written,
+        since a file's times are coarse, and where there is no journal.
+        """
+        found = []
+        for file in (self._file, self._file.with_name(f"{self._file.name}-wal")):
+            with suppress(OSError):
+                found.append(file.stat())
+        if not found or time.time() - max(one.st_mtime for one in found) < _JUST_NOW_S:
+            return None
+        return tuple(number for one in found for number in (one.st_ino, one.st_size, one.st_mtime_ns))
 
     def building(self) -> tuple[PastAttempt, ...]:
         """What is being compiled now, the longest first."""
@@ -223,6 +237,10 @@ class NoHistory(History):
 
     def __init__(self) -> None:
         super().__init__(Path())
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Nothing is to be remembered of it."""
+        return None
 
     def _rows(self, sql: str, values: Sequence[object], convert: Callable[[Sequence[Any]], T]) -> list[T]:  # noqa: ARG002
         return []
