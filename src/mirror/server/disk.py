@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -65,19 +65,15 @@ class Disk:
 def measure(server: Path, folder: Path) -> DiskUse:
     """Add up the files of each part: of devpi's `server`, whose packages may lie elsewhere, and of our `folder`."""
     packages = (server / "+files").resolve()
-    index = _size(packages) + _size(server, but=server / "+files")
+    index = _size(server) + (0 if packages.is_relative_to(server.resolve()) else _size(packages))
     parts = (("index", index), *((words, _size(folder / name)) for words, name in _PARTS))
     return DiskUse(parts=parts, free_bytes=shutil.disk_usage(packages if packages.is_dir() else server).free)
 
 
-def _size(folder: Path, but: Path | None = None) -> int:
-    total = 0
-    for path, folders, names in os.walk(folder):
-        if but is not None and path == str(but.parent) and but.name in folders:
-            folders.remove(but.name)
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_blocks * 512  # noqa: PTH118 - a hundred thousand times
-            except OSError:  # gone meanwhile
-                continue
-    return total
+def _size(folder: Path) -> int:
+    """By `du`, which has a processor of its own: to look at a hundred thousand files would keep requests waiting."""
+    if not folder.is_dir():
+        return 0
+    done = subprocess.run(["du", "-sk", str(folder)], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    kilobytes = done.stdout.partition(b"\t")[0]  # also where a file was gone before it was looked at
+    return 1024 * int(kilobytes) if kilobytes.isdigit() else 0
