@@ -18,6 +18,7 @@ DATES = {
     ("adapters/queue.py", "datetime.now"): "when a build was asked for, as a person reads it",
     ("server/misses.py", "datetime.now"): "how long ago that was",
     ("adapters/host.py", "time.time"): "the age of a file, by the clock that dated it",
+    ("adapters/journal/history.py", "time.time"): "likewise",
     ("adapters/journal/sqlite.py", "datetime.now"): "when a run began, as a person reads it",
     ("cli/__init__.py", "datetime.now"): "the name of a report",
     ("server/rendering.py", "datetime.now"): "how long ago something was, beside its date",
