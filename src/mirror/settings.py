@@ -24,6 +24,9 @@ from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Limits
 from mirror.settings_keys import read_environment, read_flags, read_values
 
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Where a machine says what its programs trust; the first that names a file counts."""
+
 GIBIBYTE = 2**30
 
 
@@ -193,7 +196,7 @@ def _machine_values(machine: Machine, environment: Mapping[str, str]) -> dict[st
         "data": machine.data,
         "cache": machine.cache,
     }
-    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+    for variable in CA_VARIABLES:
         bundle = environment.get(variable)
         if bundle and Path(bundle).is_file():
             values.setdefault("ca_bundle", Path(bundle))

@@ -375,6 +375,12 @@ def test_pages_are_packed_for_whoever_can_unpack(stack: Stack) -> None:
     assert packed.json()["files"] == plain.json()["files"]
 
 
+def connected(stack: Stack) -> http.client.HTTPSConnection:
+    """A connection to the proxy that sends an address as it stands."""
+    context = ssl.create_default_context(cafile=str(stack.ca))
+    return http.client.HTTPSConnection("localhost", stack.port, context=context, timeout=60)
+
+
 def made(stack: Stack, page: str) -> int:
     """How often devpi was asked for a page."""
     return stack.execute("index", "cat", "/data/devpi/devpi.log").count(f"GET {page}\n")
@@ -410,8 +416,7 @@ def test_no_odd_address_takes_the_place_of_a_page(odd: str, stack: Stack) -> Non
     assert 200 == upload(stack, "internal", name, "1.0", basic("lee", stack.token("lee", "--publish"))).status_code
     page, base = f"{PROD}{name}/", PROD.rstrip("/")
     address = odd.format(page=page, base=base, name=name)
-    context = ssl.create_default_context(cafile=str(stack.ca))
-    with closing(http.client.HTTPSConnection("localhost", stack.port, context=context, timeout=60)) as connection:
+    with closing(connected(stack)) as connection:
         for _ in range(3):  # as it is: other clients would send it as nginx takes it
             connection.request("GET", address, headers={"Host": f"localhost:{stack.port}"})
             answer = connection.getresponse()
@@ -434,12 +439,11 @@ def test_pages_outlive_an_index_that_is_started_again(stack: Stack) -> None:
 
 def test_who_wants_many_pages_waits(stack: Stack) -> None:
     """Pages that have to be made come at a bounded rate, and none is refused: an installer may want many."""
-    context = ssl.create_default_context(cafile=str(stack.ca))
 
     def ask(pages: list[str]) -> set[int]:
         """Over one connection, which costs least."""
         found = set()
-        with closing(http.client.HTTPSConnection("localhost", stack.port, context=context, timeout=60)) as connection:
+        with closing(connected(stack)) as connection:
             for page in pages:
                 connection.request("GET", page)
                 answer = connection.getresponse()

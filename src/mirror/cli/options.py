@@ -19,7 +19,7 @@ from mirror.core.emit import IndexAddress, Install
 from mirror.core.errors import BadInputError
 from mirror.core.model import Requirements
 from mirror.core.retention import Origin
-from mirror.settings import Settings, load
+from mirror.settings import CA_VARIABLES, Settings, load
 
 Decorator = Callable[[Any], Any]
 
@@ -188,7 +188,7 @@ def install(
 
 def _of_its_own(ca_bundle: Path | None) -> str:
     """The path of a bundle that was set for mirror; one that this machine has for every program is nobody else's."""
-    machines = {os.environ.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+    machines = {os.environ.get(name) for name in CA_VARIABLES}
     if ca_bundle is None or str(ca_bundle) in machines:
         return ""
     here = Path.cwd()

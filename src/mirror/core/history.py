@@ -80,9 +80,9 @@ DURATION_BOUNDS_S = (1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800)
 class Durations:
     """How long compiles took: how many there were, how long all of them, and how many took up to so many seconds."""
 
-    up_to: tuple[tuple[int, int], ...] = tuple((bound, 0) for bound in DURATION_BOUNDS_S)
-    count: int = 0
-    seconds: float = 0.0
+    up_to: tuple[tuple[int, int], ...]
+    count: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,10 +144,10 @@ class History:
     def durations(self) -> dict[How, Durations]:
         """How long those compiles took that came to a wheel, and those that failed."""
         sums = ", ".join(f"sum(seconds <= {bound})" for bound in DURATION_BOUNDS_S)
-        sql = f"SELECT outcome, count(*), sum(seconds), {sums} FROM attempts WHERE outcome = ?"  # noqa: S608
+        sql = f"SELECT count(*), sum(seconds), {sums} FROM attempts WHERE outcome = ?"  # noqa: S608
         found = {}
         for how in (How.BUILT, How.FAILED):
-            for _, count, seconds, *counts in self._rows(sql, (how.value,), tuple):
+            for count, seconds, *counts in self._rows(sql, (how.value,), tuple):
                 up_to = zip(DURATION_BOUNDS_S, (int(one or 0) for one in counts), strict=True)
                 found[how] = Durations(up_to=tuple(up_to), count=int(count), seconds=float(seconds or 0.0))
         return found
