@@ -17,24 +17,30 @@ from mirror.core.model import Finding, Target
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """How an architecture shows in an ELF header, and what musl calls it."""
+    """How an architecture shows in an ELF header, and what it is called.
+
+    `loader` is musl's name for it, which the loader's file bears. `alpine` are Alpine's own names, one of which libc's
+    soname bears: abuild makes `libc.musl-$CARCH.so.1`.
+    """
 
     number: int
     bits: int
     little_endian: bool
-    musl: str
+    loader: str
+    alpine: tuple[str, ...]
 
 
 _MACHINES = {
-    "x86_64": _Machine(62, 64, True, "x86_64"),
-    "i686": _Machine(3, 32, True, "i386"),
-    "aarch64": _Machine(183, 64, True, "aarch64"),
-    "armv7l": _Machine(40, 32, True, "armhf"),
-    "ppc64le": _Machine(21, 64, True, "powerpc64le"),
-    "s390x": _Machine(22, 64, False, "s390x"),
-    "riscv64": _Machine(243, 64, True, "riscv64"),
-    "loongarch64": _Machine(258, 64, True, "loongarch64"),
+    "x86_64": _Machine(62, 64, True, "x86_64", ("x86_64",)),
+    "i686": _Machine(3, 32, True, "i386", ("x86",)),
+    "aarch64": _Machine(183, 64, True, "aarch64", ("aarch64",)),
+    "armv7l": _Machine(40, 32, True, "armhf", ("armv7", "armhf")),
+    "ppc64le": _Machine(21, 64, True, "powerpc64le", ("ppc64le",)),
+    "s390x": _Machine(22, 64, False, "s390x", ("s390x",)),
+    "riscv64": _Machine(243, 64, True, "riscv64", ("riscv64",)),
+    "loongarch64": _Machine(258, 64, True, "loongarch64", ("loongarch64",)),
 }
+"""musl takes any name that begins with `libc.` for itself, so Alpine's armv7 runs what was linked on its armhf."""
 
 WATCHED_SYMBOLS = re.compile(rb"fts(?:64)?_(?:open|read|children|set|close)")
 """Debian's musl has the fts family, Alpine's has not."""
@@ -76,7 +82,7 @@ def _machine_name(elf: Elf) -> str:
 
 
 def _judge_loading(elf: Elf, machine: _Machine, member: str) -> Iterator[Finding]:
-    loader = f"/lib/ld-musl-{machine.musl}.so.1"
+    loader = f"/lib/ld-musl-{machine.loader}.so.1"
     if elf.interpreter not in {None, loader}:
         yield finding("elf-interpreter", f"expected {loader}, got {elf.interpreter}", member)
     glibc = sorted({version for _, version in elf.versions if version.startswith("GLIBC_")})
@@ -90,7 +96,8 @@ def _judge_loading(elf: Elf, machine: _Machine, member: str) -> Iterator[Finding
 
 def _judge_needed(elf: Elf, machine: _Machine, brought: set[str], member: str) -> Iterator[Finding]:
     # musl's own soname is libc.so; Alpine's linker writes the name with the architecture.
-    base = {f"libc.musl-{machine.musl}.so.1", f"ld-musl-{machine.musl}.so.1", "libc.so", _ZLIB}
+    base = {f"ld-musl-{machine.loader}.so.1", "libc.so", _ZLIB}
+    base |= {f"libc.musl-{architecture}.so.1" for architecture in machine.alpine}
     for library in dict.fromkeys(elf.needed):
         if library in base:
             continue
