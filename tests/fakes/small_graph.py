@@ -33,7 +33,7 @@ ASKED = ("house", "window", "brick")
 COMPILE_S = 0.3
 VERSION = "1.0"
 
-_BACKEND = """
+BACKEND = """
 import base64, hashlib, os, signal, subprocess, sysconfig, time, zipfile
 {imports}
 
@@ -81,7 +81,7 @@ def graph(suffix: str = "") -> dict[str, bytes]:
 def _sdist(name: str, suffix: str) -> bytes:
     whole, needs = f"{name}{suffix}", [f"{needed}{suffix}" for needed in NEEDS[name]]
     requires = ", ".join(f'"{needed}=={VERSION}"' for needed in needs)
-    backend = _BACKEND.format(
+    backend = BACKEND.format(
         imports="".join(f"import {needed}\n" for needed in needs),  # they are there, or it fails
         name=whole,
         version=VERSION,

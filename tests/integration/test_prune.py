@@ -126,16 +126,17 @@ def demo(version: str) -> str:
     return f"demo-{version}-{PLATFORM}.whl"
 
 
-def test_what_no_lock_reaches_goes(world: World) -> None:
+@pytest.mark.parametrize(("old", "new"), [("1.0", "2.0"), ("1.0+local.1", "1!2.0"), ("1!1.0", "1!1.0+local")])
+def test_what_no_lock_reaches_goes(world: World, old: str, new: str) -> None:
     """From the page and from the disk; what is reached is there as it was; a second prune finds nothing."""
-    world.publish(demo("1.0"), demo("2.0"))
-    world.devpi.locks().register(lock(demo("2.0")))
+    world.publish(demo(old), demo(new))
+    world.devpi.locks().register(lock(demo(new)))
     pruned = prune(world.pruner())
-    assert ([demo("1.0")], len(wheel_bytes(demo("1.0")))) == (removed(pruned), pruned.removed[0].file.size_bytes)
-    assert [demo("2.0")] == world.listed()
+    assert ([demo(old)], len(wheel_bytes(demo(old)))) == (removed(pruned), pruned.removed[0].file.size_bytes)
+    assert [demo(new)] == world.listed()
     index = world.devpi.open(next(world.stores))
-    assert wheel_bytes(demo("2.0")) == index.fetch(index.files(DEMO)[0]).read_bytes()
-    assert [] == list((world.folder / "data").rglob(demo("1.0")))
+    assert wheel_bytes(demo(new)) == index.fetch(index.files(DEMO)[0]).read_bytes()
+    assert [] == list((world.folder / "data").rglob(demo(old)))
     assert [] == removed(prune(world.pruner()))
 
 

@@ -6,7 +6,9 @@ import errno
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -87,6 +89,33 @@ def test_serves_listed_files_and_their_metadata(index: FakeIndex, window: IndexW
     assert (200, len(content), content) == (file.status, file.length, body(file))
     core = window.get(f"/files/{wheel.sha256}/{PURE}.metadata")
     assert (200, metadata("demo", "1.0", ("six",))) == (core.status, body(core))
+
+
+@pytest.mark.parametrize("filename", ["demo-1.0+local.1-py3-none-any.whl", "demo-1!2.0-py3-none-any.whl"])
+@pytest.mark.parametrize("spelling", [str, quote])
+def test_a_name_may_be_percent_encoded(
+    index: FakeIndex, window: IndexWindow, filename: str, spelling: Callable[[str], str]
+) -> None:
+    """uv writes `+` and `!` in an address as they are, pip percent-encodes them."""
+    content = wheel_bytes(filename)
+    wheel = index.add_upstream("demo", filename, content)
+    page(window, "demo")
+    file = window.get(f"/files/{wheel.sha256}/{spelling(filename)}")
+    assert (200, content) == (file.status, body(file))
+    version = filename.split("-")[1]
+    core = window.get(f"/files/{wheel.sha256}/{spelling(filename)}.metadata")
+    assert (200, metadata("demo", version)) == (core.status, body(core))
+
+
+@pytest.mark.parametrize(
+    "name", ["{}%00", "%2e%2e%2f{}", "x%2f..%2f{}", "{}%2f", "{}%3fx", quote(quote(PURE.replace("1.0", "1.0+1")))]
+)
+def test_a_name_is_decoded_once_and_looked_up_whole(index: FakeIndex, window: IndexWindow, name: str) -> None:
+    """What decodes to anything but a listed name is not found."""
+    wheels = [index.add_upstream("demo", one, wheel_bytes(one)) for one in (PURE, PURE.replace("1.0", "1.0+1"))]
+    page(window, "demo")
+    assert [404, 404] == [window.get(f"/files/{w.sha256}/{name.format(w.filename)}").status for w in wheels]
+    assert () == window.failures
 
 
 def test_metadata_costs_one_download_ever(index: FakeIndex, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 
 from packaging.utils import NormalizedName, canonicalize_name
 
@@ -23,7 +24,7 @@ _FILE_TYPE = "application/octet-stream"
 _LARGEST_PAGE = 32 * 1024 * 1024
 _CHUNK = 1 << 16
 _PAGE = re.compile(r"/simple/([A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?)/?")
-_FILE = re.compile(r"/files/([0-9a-f]{64})/([A-Za-z0-9][A-Za-z0-9._+!~-]{0,254})")
+_FILE = re.compile(r"/files/([0-9a-f]{64})/([^/]+)")
 
 
 class IndexWindow:
@@ -33,6 +34,7 @@ class IndexWindow:
     - `/files/SHA256/FILENAME`: a file that a page of this window has listed, its hash checked
     - `/files/SHA256/FILENAME.metadata`: a wheel's core metadata (PEP 658)
 
+    A client may percent-encode a file's name: pip does so with the `+` of a local version and the `!` of an epoch.
     Where the index fails, the answer is a 502, and `failures` says why: the client in the sandbox cannot.
     """
 
@@ -55,7 +57,7 @@ class IndexWindow:
             if page := _PAGE.fullmatch(path):
                 return self._page(canonicalize_name(page[1]))
             if link := _FILE.fullmatch(path):
-                return self._file(link[1], link[2])
+                return self._file(link[1], unquote(link[2]))
         except MirrorError as error:
             return self._failed(error)
         except OSError as error:
