@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,8 @@ def test_an_installer_says_what_it_runs_on() -> None:
     """pip names no libc but glibc, uv names both; a release of Python is X.Y."""
     assert TARGET == parse_client(PIP_ON_MUSL)
     assert Target(python="3.12", musl=(1, 2), architecture="aarch64") == parse_client(UV_ON_MUSL)
+    loongson = UV_ON_MUSL.replace("aarch64", "loongarch64")
+    assert Target(python="3.12", musl=(1, 2), architecture="loongarch64") == parse_client(loongson)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,11 @@ def test_an_installer_says_what_it_runs_on() -> None:
         PIP_ON_MUSL.replace('"python":"3.11.2"', '"python":"3.11; rm -rf /"'),
         PIP_ON_MUSL.replace('"python":"3.11.2"', '"python":["3.11.2"]'),
         UV_ON_MUSL.replace('"1.2"', "null"),
+        UV_ON_MUSL.replace('{"lib":"musl","version":"1.2"}', "null"),
+        re.sub(r'"distro":\{.*?\}\}', '"distro":null', UV_ON_MUSL),
+        re.sub(r'"distro":\{.*?\},', "", PIP_ON_MUSL),
+        re.sub(r'"distro":\{.*?\}', '"distro":{}', PIP_ON_MUSL),
+        re.sub(r'"distro":\{.*?\}', '"distro":{"libc":"musl"}', PIP_ON_MUSL),
     ],
 )
 def test_any_other_client_is_none(user_agent: str) -> None:

@@ -40,6 +40,15 @@ def test_takes_the_hash_from_the_link() -> None:
     assert SHA256 == file.sha256
 
 
+@pytest.mark.parametrize(
+    "entry", [GOOD | {"hashes": {"sha256": "AB" * 32}}, {**GOOD, "hashes": {}, "url": f"x#sha256={'Ab' * 32}"}]
+)
+def test_a_hash_may_be_written_in_capitals(entry: Any) -> None:
+    """It is compared with what we compute, which is in lower case."""
+    (file,) = parse(page(entry), PAGE_URL)
+    assert SHA256 == file.sha256
+
+
 @pytest.mark.parametrize(("yanked", "expected"), [(True, True), ("", False), (None, False), ("why", "why")])
 def test_reads_yanked(yanked: Any, expected: Any) -> None:
     """Yanked is a reason, or yes or no."""
@@ -63,7 +72,7 @@ def test_reads_yanked(yanked: Any, expected: Any) -> None:
         GOOD | {"url": None},
         GOOD | {"url": "http://[bad/x"},
         GOOD | {"url": "x", "hashes": {"md5": "0"}},
-        GOOD | {"url": "x", "hashes": {"sha256": "AB" * 32}},
+        GOOD | {"url": "x", "hashes": {"sha256": "AB" * 31}},
         GOOD | {"url": "x", "hashes": {"sha256": 5}},
         GOOD | {"url": "x#sha256=zz", "hashes": []},
     ],
@@ -73,9 +82,10 @@ def test_leaves_out_what_is_not_sound(entry: Any) -> None:
     assert ["demo-1.tar.gz"] == [file.filename for file in parse(page(entry, GOOD), PAGE_URL)]
 
 
-def test_ignores_odd_extras() -> None:
+@pytest.mark.parametrize("size", [-1, True, False, 1.5, "1", None, [1]])
+def test_ignores_odd_extras(size: Any) -> None:
     """What is not of the type it should be is as if it were not there."""
-    (file,) = parse(page(GOOD | {"requires-python": ["x"], "yanked": 1, "size": -1}), PAGE_URL)
+    (file,) = parse(page(GOOD | {"requires-python": ["x"], "yanked": 1, "size": size}), PAGE_URL)
     assert (None, True, None) == (file.requires_python, file.yanked, file.size_bytes)
 
 

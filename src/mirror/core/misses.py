@@ -22,9 +22,9 @@ from mirror.core.target import takes_python, usable
 LONGEST_USER_AGENT = 4_000
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128", "fc00::/7")
 """RFC 1918 and 4193, and this machine."""
-_INSTALLER = re.compile(r"(?:pip|uv)/\S+ (\{.*\})", re.DOTALL)
+_INSTALLER = re.compile(r"(pip|uv)/\S+ (\{.*\})", re.DOTALL)
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.|$)")
-_ARCHITECTURES = frozenset({"x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64"})
+_ARCHITECTURES = frozenset({"x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64", "loongarch64"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +75,17 @@ def read_on_demand(text: str) -> OnDemand:
 def parse_client(user_agent: str) -> Target | None:
     """The musl target that pip or uv says it installs on; None for any other client.
 
-    Both send what they run on as JSON behind their name: `pip/26.0 {"cpu": ..., "distro": {"libc": {...}}, ...}`. pip
-    names glibc alone: a Linux without it is musl, of the version that every Alpine since 3.13 has.
+    Both send what they run on as JSON behind their name: `pip/26.0 {"cpu": ..., "distro": {"libc": {...}}, ...}`.
     """
     match = _INSTALLER.match(user_agent[:LONGEST_USER_AGENT])
     try:
-        found = json.loads(match[1]) if match else None
+        found = json.loads(match[2]) if match else None
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
+    if match is None or not isinstance(found, dict):
         return None
-    libc = _table(found, "distro").get("libc") or {"lib": "musl", "version": "1.2"}
-    if not isinstance(libc, dict) or libc.get("lib") != "musl" or _table(found, "system").get("name") != "Linux":
+    libc = _libc(match[1], _table(found, "distro"))
+    if libc.get("lib") != "musl" or _table(found, "system").get("name") != "Linux":
         return None
     if _table(found, "implementation").get("name") != "CPython" or found.get("cpu") not in _ARCHITECTURES:
         return None
@@ -121,6 +120,17 @@ def missed(links: Iterable[Link], target: Target) -> Version | None:
 def topic(project: str, version: Version, target: Target) -> str:
     """What a build for a miss is about: the same for everybody who misses the same."""
     return f"{project}=={version} for {target}"
+
+
+def _libc(installer: str, distro: dict[str, Any]) -> dict[str, Any]:
+    """What it says of its C library; {} where it says nothing, and nothing can be told from that.
+
+    uv names musl as it names glibc. pip names glibc alone: a distribution without it has musl, of the version that
+    every Alpine since 3.13 has. Where pip names no distribution either, it may be on an Android.
+    """
+    if installer == "pip" and distro and not distro.get("libc"):
+        return {"lib": "musl", "version": "1.2"}
+    return _table(distro, "libc")
 
 
 def _table(found: dict[str, Any], key: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mirror.core.errors import UnusableError
 from mirror.core.model import IndexFile
 
 ACCEPT = "application/vnd.pypi.simple.v1+json"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]{0,254}")
 _LONGEST_TEXT = 1000
 
@@ -60,16 +60,16 @@ def _parse_file(entry: Any, page_url: str) -> IndexFile | None:
         sha256=sha256,
         requires_python=_text(entry.get("requires-python")),
         yanked=_text(yanked) or bool(yanked),
-        size_bytes=size if isinstance(size, int) and size >= 0 else None,
+        size_bytes=size if type(size) is int and size >= 0 else None,  # JSON's true is an int of Python's
     )
 
 
 def _sha256(hashes: Any, fragment: str) -> str | None:
-    """PEP 691's `hashes`, else PEP 503's fragment."""
+    """PEP 691's `hashes`, else PEP 503's fragment; in lower case, however it was written."""
     candidates = [hashes.get("sha256")] if isinstance(hashes, dict) else []
     if fragment.startswith("sha256="):
         candidates.append(fragment.removeprefix("sha256="))
-    return next((c for c in candidates if isinstance(c, str) and _SHA256.fullmatch(c)), None)
+    return next((c.lower() for c in candidates if isinstance(c, str) and _SHA256.fullmatch(c)), None)
 
 
 def _text(value: Any) -> str | None:
