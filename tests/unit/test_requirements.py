@@ -1,6 +1,7 @@
 """Requirements files: what they say, and exactly what is said about what is wrong with them."""
 
 import os.path
+import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -142,16 +143,21 @@ def test_constraints_need_no_hashes() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--prefer-binary", "--only-binary :all:", "--only-binary=foo", "--no-binary :none:"]
+    "option",
+    [
+        *("--prefer-binary", "--only-binary :all:", "--only-binary=foo", "--no-binary :none:", "--only-final :none:"),
+        *("--prefer", "--only-b :all:", "--no-b=:none:"),
+    ],
 )
 def test_options_that_hold_anyway(option: str) -> None:
-    """Options that come true once everything has a wheel are taken."""
+    """Options that come true once everything has a wheel are taken, by any beginning that pip takes them by."""
     assert Requirements(requirements=()) == parsed(option)
 
 
-def test_pre_releases_are_asked_for() -> None:
-    """--pre in any file."""
-    assert Requirements(requirements=(), pre_releases=True) == parsed("-r a.txt", a="--pre\n")
+@pytest.mark.parametrize("option", ["--pre", "--all-releases :all:", "--all-releases=:all:", "--all :all:"])
+def test_pre_releases_are_asked_for(option: str) -> None:
+    """In any file; pip 26 makes the others of --pre."""
+    assert Requirements(requirements=(), pre_releases=True) == parsed("-r a.txt", a=f"{option}\n")
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\r\n\r", b"# nothing\n", b"\xef\xbb\xbf"])
@@ -260,6 +266,24 @@ def test_anything_is_parsed_or_refused(first: bytes, second: bytes) -> None:
     else:
         again = "\n".join(texts(read))
         assert texts(read) == texts(parsed(again))
+
+
+SUGGESTED = re.compile(r"bad-operator: .* → write (foo\S*)$")
+
+
+@pytest.mark.parametrize(
+    "version", ["1", "1.0", "0.3.1", "0.0.3", "0", "1.*", "1!2.0", "1.0+local", "v2", "1.0rc1", "1.x"]
+)
+@pytest.mark.parametrize("operator", ["=", "=>", "=<", "<>", "!", "~", "~>", "!==", "==!", "^", "<==", "=>="])
+def test_a_version_that_a_hint_says_to_write_is_read(operator: str, version: str) -> None:
+    """And is the one that was written: none is invented."""
+    with pytest.raises(RequirementsError) as failure:
+        parsed(f"foo{operator}{version}")
+    (problem,) = failure.value.problems
+    assert "bad-operator" == problem.code
+    if match := SUGGESTED.search(str(problem)):
+        (line,) = parsed(match[1]).requirements
+        assert version.rstrip(".*").lstrip("v") in line.text
 
 
 @pytest.mark.parametrize("option", ["-r", "-c"])

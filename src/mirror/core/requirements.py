@@ -10,8 +10,8 @@ from pathlib import PurePath
 
 from mirror.core.errors import BadInputError
 from mirror.core.model import Location, RequirementLine, Requirements
+from mirror.core.requirements_elsewhere import looks_like_project, other_kind
 from mirror.core.requirements_line import Include, read_line
-from mirror.core.requirements_specifier import looks_like_project
 from mirror.core.requirements_text import Problem, logical_lines
 from mirror.core.text import visible
 
@@ -24,17 +24,6 @@ MOST_PROBLEMS = 1_000
 
 _PINNED = re.compile(r"[^=<>!~]+={2,3}[^=<>!~,*]+")
 """A normal specifier, without its marker, that leaves one version; parsing it once more would take as long again."""
-_OTHER_KIND = {
-    "pyproject.toml": "export it: uv export --no-emit-project --output-file requirements.txt",
-    "uv.lock": "export it: uv export --no-emit-project --output-file requirements.txt",
-    "poetry.lock": "export it: poetry export --output requirements.txt",
-    "pipfile": "export it: pipenv requirements > requirements.txt",
-    "pipfile.lock": "export it: pipenv requirements > requirements.txt",
-    "setup.py": "write what it requires into requirements.txt",
-    "setup.cfg": "write what it requires into requirements.txt",
-    "environment.yml": "write the projects you need from PyPI into requirements.txt",
-    "package.json": "this tool builds Python projects; name a requirements.txt",
-}
 
 
 class RequirementsError(BadInputError):
@@ -105,7 +94,7 @@ class _Reading:
             hint = "download it and name the copy"
             self.problem(where, "include-url", f"{shown} is a URL, and only files are read", hint)
             return None
-        if instead := _OTHER_KIND.get(PurePath(path).name.lower()):
+        if instead := other_kind(path):
             self.problem(where, "file-kind", f"{shown} is not a requirements file", instead)
             return None
         try:

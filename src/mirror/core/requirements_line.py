@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from mirror.core.model import Location, RequirementLine
 from mirror.core.requirements_hash import explain_hash
+from mirror.core.requirements_option import MOST_PROBLEMS, Option, read_options
 from mirror.core.requirements_specifier import read_specifier
 from mirror.core.requirements_text import LogicalLine, Problem
-from mirror.core.text import did_you_mean, visible
+from mirror.core.text import visible
 
-_TAKES_VALUE = {
-    "--requirement": "-r",
-    "--constraint": "-c",
-    "--editable": "-e",
-    "--index-url": "-i",
-    "--find-links": "-f",
-    "--config-settings": "-C",
-    "--pypi-url": "",
-    "--extra-index-url": "",
-    "--trusted-host": "",
-    "--no-binary": "",
-    "--only-binary": "",
-    "--use-feature": "",
-    "--hash": "",
-    "--config-setting": "",
-    "--global-option": "",
-    "--build-option": "",
-    "--install-option": "",
-}
-_FLAGS = frozenset({"--pre", "--require-hashes", "--prefer-binary", "--no-index"})
-_SHORT = {short: name for name, short in _TAKES_VALUE.items() if short}
 _INDEX = frozenset(
     {"--index-url", "--pypi-url", "--extra-index-url", "--no-index", "--find-links", "--trusted-host"},
 )
-_BUILD = frozenset({"--config-settings", "--config-setting", "--global-option", "--build-option", "--install-option"})
-_MOST_OPTIONS = 10_000
-_MOST_PROBLEMS = 10
-"""In one line; more of them are one mistake."""
+_BUILD = frozenset({"--config-settings", "--global-option", "--build-option", "--install-option"})
 _COMMAND = re.compile(r"\s*python\S* -m pip install\s+")
 _FIRST_OPTION = re.compile(r"(?:^|(?<=\s))-")
 _VARIABLE = re.compile(r"\$\{\w+\}")
-_TOKEN = re.compile(r"""(?:[^\s"'\\]++|\\.|\\$|"(?:[^"\\]++|\\.)*+"|'[^']*+')++""", re.DOTALL)
-_QUOTED = re.compile(r"""\\([\s"'\\])|["']""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,20 +40,6 @@ class Line:
     pre_releases: bool = False
     require_hashes: Location | None = None
     problems: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Option:
-    name: str
-    value: str
-    offset: int
-    value_offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Token:
-    text: str
-    offset: int
 
 
 def read_line(line: LogicalLine) -> Line:
@@ -102,7 +63,7 @@ def read_line(line: LogicalLine) -> Line:
         return Line(problems=(line.problem(start, "syntax", what, hint),))
     first = _FIRST_OPTION.search(text)
     end = first.start() if first else len(text)
-    options, problems = _read_options(line, end)
+    options, problems = read_options(line, end)
     head = text[start:end].rstrip()
     if head:
         said = _requirement_line(line, read_specifier(line, start, head), options, problems)
@@ -114,11 +75,11 @@ def read_line(line: LogicalLine) -> Line:
 
 
 def _requirement_line(
-    line: LogicalLine, read: RequirementLine | Problem, options: list[_Option], problems: list[Problem]
+    line: LogicalLine, read: RequirementLine | Problem, options: list[Option], problems: list[Problem]
 ) -> Line:
     hashes: list[str] = []
     for option in options:
-        if len(problems) >= _MOST_PROBLEMS:
+        if len(problems) >= MOST_PROBLEMS:
             break
         if option.name != "--hash":
             problems.append(_misplaced(line, option))
@@ -134,19 +95,19 @@ def _requirement_line(
     return Line(requirement=replace(read, hashes=tuple(hashes)), problems=tuple(problems))
 
 
-def _misplaced(line: LogicalLine, option: _Option) -> Problem:
+def _misplaced(line: LogicalLine, option: Option) -> Problem:
     if option.name in _BUILD:
         return _refusal(line, option)
     what = f"{option.name} does not belong behind a requirement"
     return line.problem(option.offset, "option-misplaced", what, "put it on a line of its own")
 
 
-def _option_line(line: LogicalLine, options: list[_Option], problems: list[Problem]) -> Line:
+def _option_line(line: LogicalLine, options: list[Option], problems: list[Problem]) -> Line:
     includes: list[Include] = []
     pre_releases = False
     require_hashes: Location | None = None
     for option in options:
-        if len(problems) >= _MOST_PROBLEMS:
+        if len(problems) >= MOST_PROBLEMS:
             break
         match option.name:
             case "--requirement" | "--constraint":
@@ -156,15 +117,18 @@ def _option_line(line: LogicalLine, options: list[_Option], problems: list[Probl
                 )
             case "--pre":
                 pre_releases = True
+            case "--all-releases" if option.value == ":all:":
+                pre_releases = True  # what pip 26 makes of --pre
             case "--require-hashes":
                 require_hashes = line.location(option.offset)
             case "--prefer-binary" | "--only-binary":
                 # True of every requirement once its wheel is compiled and published, which is what we are for.
                 pass
-            case "--no-binary" if option.value == ":none:":
+            case "--no-binary" | "--only-final" if option.value == ":none:":
                 pass
             case _:
                 problems.append(_refusal(line, option))
+    problems += _beside_an_include(line, options, problems)
     return Line(
         includes=tuple(includes),
         pre_releases=pre_releases,
@@ -173,12 +137,31 @@ def _option_line(line: LogicalLine, options: list[_Option], problems: list[Probl
     )
 
 
-def _refusal(line: LogicalLine, option: _Option) -> Problem:
+def _beside_an_include(line: LogicalLine, options: list[Option], problems: list[Problem]) -> list[Problem]:
+    """What pip would drop without a word: of a line with includes it reads the first -r, else the first -c, alone."""
+    includes = [option for option in options if option.name in ("--requirement", "--constraint")]
+    read = next((option for option in includes if option.name == "--requirement"), includes[0] if includes else None)
+    told = {problem.location for problem in problems}
+    dropped = (option for option in options if read and option is not read)
+    return [
+        line.problem(
+            option.offset,
+            "include-not-alone",
+            f"pip reads one include of a line alone, and drops this {option.name}",
+            "put it on a line of its own",
+        )
+        for option in islice(dropped, MOST_PROBLEMS)
+        if line.location(option.offset) not in told
+    ]
+
+
+def _refusal(line: LogicalLine, option: Option) -> Problem:
     """What is said of an option that pip knows and we do not honour."""
     name = option.name
     if name in _INDEX:
         settings = {
             "--index-url": "remove it and set upstream in mirror.toml",
+            "--pypi-url": "remove it and set upstream in mirror.toml",
             "--extra-index-url": "remove it and write a [[further-upstream]] in mirror.toml",
         }
         hint = settings.get(name, "remove it")
@@ -196,76 +179,24 @@ def _refusal(line: LogicalLine, option: _Option) -> Problem:
     if name == "--no-binary":
         hint = "remove it: what has no wheel for the target is compiled anyway"
         return line.problem(option.offset, "no-binary", "--no-binary would have every install compile again", hint)
-    return line.problem(option.offset, "unsupported-option", f"{name} is not supported", "remove it")
+    return line.problem(option.offset, "unsupported-option", *_unsupported(option))
 
 
-def _read_options(line: LogicalLine, start: int) -> tuple[list[_Option], list[Problem]]:
-    options: list[_Option] = []
-    problems: list[Problem] = []
-    tokens = _tokens(line, start, problems)
-    for token in tokens:
-        if len(problems) >= _MOST_PROBLEMS:
-            break
-        if len(options) >= _MOST_OPTIONS:
-            what = f"more than {_MOST_OPTIONS} options in one line"
-            problems.append(line.problem(token.offset, "too-long", what, "spread them over lines of their own"))
-            break
-        name, value, value_at = _split_option(token)
-        if not token.text.startswith("-"):
-            problems += [] if problems else [_stray(line, token)]
-            break  # what follows it is part of the same mistake
-        if name in _FLAGS and not value_at:
-            options.append(_Option(name=name, value="", offset=token.offset, value_offset=token.offset))
-        elif name in _FLAGS:
-            problems.append(line.problem(token.offset, "option-value", f"{name} takes no value", f"write {name} alone"))
-        elif name not in _TAKES_VALUE:
-            problems.append(_unknown(line, token, name))
-        else:
-            following = None if value_at else next(tokens, None)
-            given = following or _Token(text=value, offset=token.offset + value_at)
-            if given.text:
-                options.append(_Option(name=name, value=given.text, offset=token.offset, value_offset=given.offset))
-            elif not problems:
-                hint = f"write it behind {name}, or remove the option"
-                problems.append(line.problem(token.offset, "option-value", f"{name} lacks its value", hint))
-    return options, problems
-
-
-def _split_option(token: _Token) -> tuple[str, str, int]:
-    """(name, value, offset of the value in the token); offset 0 where the value is not part of the token."""
-    if token.text.startswith("--"):
-        name, equals, value = token.text.partition("=")
-        return name, value, len(name) + 1 if equals else 0
-    if len(token.text) > 2 and token.text[:2] in _SHORT:
-        return _SHORT[token.text[:2]], token.text[2:], 2
-    return _SHORT.get(token.text, token.text), "", 0
-
-
-def _unknown(line: LogicalLine, token: _Token, name: str) -> Problem:
-    hint = did_you_mean(name, _TAKES_VALUE.keys() | _FLAGS) or "remove it"
-    return line.problem(token.offset, "unknown-option", f"{visible(name)} is no option of requirements files", hint)
-
-
-def _stray(line: LogicalLine, token: _Token) -> Problem:
-    shown = visible(token.text)
-    if token.text.startswith(";"):
-        return line.problem(token.offset, "syntax", "the marker stands behind an option", "put it before the options")
-    return line.problem(token.offset, "syntax", f"'{shown}' stands alone behind an option", "put it on its own line")
-
-
-def _tokens(line: LogicalLine, start: int, problems: list[Problem]) -> Iterator[_Token]:
-    """Words as a shell would read them, except that a backslash before a letter stays (Windows paths)."""
-    text, at = line.text, start
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        match = _TOKEN.match(text, at)
-        end = match.end() if match else at
-        if end < len(text) and not text[end].isspace():
-            hint = f"add the missing {text[end]}"
-            problems.append(line.problem(end, "syntax", "a quote is not closed", hint))
-            return
-        word = text[at:end]
-        yield _Token(text=_QUOTED.sub(r"\1", word) if _QUOTED.search(word) else word, offset=at)
-        at = end
+def _unsupported(option: Option) -> tuple[str, str]:
+    """(what, hint) of an option for which there is nothing here."""
+    match option.name:
+        case "--all-releases" if option.value == ":none:":
+            return "--all-releases :none: is not supported", "remove it, and the --pre that it takes back"
+        case "--all-releases":
+            hint = "write --pre for all projects, or name a pre-release of this one, as in name>=2.0rc1"
+            return "--all-releases is supported for :all: alone", hint
+        case "--only-final":
+            hint = (
+                "remove it: pre-releases are taken with --pre, where a line names one, or where there is nothing else"
+            )
+            return "--only-final is not supported", hint
+        case "--no-require-hashes":
+            hint = "remove it, and give every requirement a hash, or none"
+            return "--no-require-hashes is not supported: where one requirement has a hash, each needs one", hint
+        case _:
+            return f"{option.name} is not supported", "remove it"

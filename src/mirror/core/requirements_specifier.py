@@ -8,11 +8,12 @@ from functools import lru_cache
 
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mirror.core.model import RequirementLine
+from mirror.core.requirements_elsewhere import elsewhere
 from mirror.core.requirements_marker import explain_marker, too_deep
 from mirror.core.requirements_text import LogicalLine, Problem
 from mirror.core.target import has_answer
@@ -24,17 +25,18 @@ LONGEST_SPECIFIER = 4_000
 Hashes beside the specifier do not count."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_NAMED_URL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@")
-_VCS = re.compile(r"(?:git|hg|svn|bzr)(?:\+|@)", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_PATH = re.compile(r"[./~\\]|file:|[A-Za-z]:[\\/]", re.IGNORECASE)
-_ARCHIVE = re.compile(r"\.(?:whl|zip|tar|tgz|tbz|tar\.(?:gz|bz2|xz|zst))$", re.IGNORECASE)
 _PLAIN = re.compile(_NAME.pattern + r"(?:==\d+(?:\.\d+)*)?", re.ASCII)
 """What most lines are: their own normal form, told without the parser, which takes ten times as long."""
 _COMMAND = re.compile(r"pip3? install\s+")
 _OPERATOR = re.compile(r"[=<>!~^]+")
-_INSTEAD = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!=", "!": "!=", "~": "~=", "~>": "~=", "!==": "!="}
-_VERSION = re.compile(r"[\d*][\w.!+*]*")
+_INSTEAD = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!=", "!": "!=", "~": "~=", "~>": "~=", "!==": "!=", "==!": "=="}
+_VERSION = re.compile(r"v?\d[\w.!+*]*", re.ASCII)
+_TOML = re.compile(
+    r"""["']?[\w.-]+["']?\s*(?P<equals>=)\s*(?:["'\[{]|(?:true|false)$)|\[+[\w.\s"'-]+\]+$|[\]}]+,?$""", re.ASCII
+)
+"""An assignment, the head of a table, the end of a list."""
+_EXPORT = "export that file with uv export, poetry export or pipenv requirements"
+_COMMENT = re.compile(r"""((?:[^#"']|"[^"]*"|'[^']*')++)#""")
 _OPERATORS = ("===", "==", "~=", "!=", "<=", ">=", "<", ">")
 
 
@@ -43,16 +45,7 @@ def read_specifier(line: LogicalLine, offset: int, text: str) -> RequirementLine
     if len(text) > LONGEST_SPECIFIER:
         what = f"a requirement of {len(text)} characters"
         return line.problem(offset, "too-long", what, f"keep it under {LONGEST_SPECIFIER} characters")
-    return _elsewhere(line, offset, text) or _parse(line, offset, text) or _explain(line, offset, text)
-
-
-def looks_like_project(text: str) -> bool:
-    """Whether `text` reads as a dependency specifier rather than as the name of a file."""
-    try:
-        Requirement(text)
-    except InvalidRequirement:
-        return False
-    return not _ARCHIVE.search(text) and not re.search(r"\.(?:txt|in|toml|lock|cfg|ya?ml|py)$", text)
+    return elsewhere(line, offset, text) or _parse(line, offset, text) or _explain(line, offset, text)
 
 
 def _parse(line: LogicalLine, offset: int, text: str) -> RequirementLine | None:
@@ -82,33 +75,6 @@ def _marker(text: str) -> str:
     return str(marker)
 
 
-def _elsewhere(line: LogicalLine, offset: int, text: str) -> Problem | None:
-    """The problem with a requirement that does not come from the index."""
-    named = None if _VCS.match(text) else _NAMED_URL.match(text)
-    start = named.end() if named else 0
-    while start < len(text) and text[start].isspace():
-        start += 1
-    target = re.split(r"\s|;", text[start:], maxsplit=1)[0]
-    shown = visible(target)
-    at = offset + start
-    if _VCS.match(target):
-        hint = "release it: upload an sdist of it to your index, then write name==version"
-        return line.problem(at, "vcs", f"a repository cannot be a requirement ({shown})", hint)
-    if _PATH.match(target) or _is_path(target):
-        hint = "upload it to your index, then write name==version"
-        return line.problem(at, "local-path", f"a file or folder cannot be a requirement ({shown})", hint)
-    if named or _URL.match(target):
-        hint = "upload the file to your index, then write name==version"
-        return line.problem(at, "url", f"a URL cannot be a requirement ({shown})", hint)
-    return None
-
-
-def _is_path(target: str) -> bool:
-    if _URL.match(target):
-        return False
-    return "/" in target or "\\" in target or bool(_ARCHIVE.search(target))
-
-
 def _explain(line: LogicalLine, offset: int, text: str) -> Problem:
     if problem := _explain_habit(line, offset, text):
         return problem
@@ -132,6 +98,13 @@ def _explain_habit(line: LogicalLine, offset: int, text: str) -> Problem | None:
     if match := _COMMAND.match(text):
         hint = f"keep only what follows it: {visible(text[match.end() :])}"
         return line.problem(offset, "syntax", f"'{match[0].strip()}' belongs on a command line", hint)
+    if match := _TOML.match(text):
+        what = "this looks like a line of a pyproject.toml or a Pipfile"
+        code, at = ("bad-operator", match.start("equals")) if match["equals"] else ("syntax", 0)
+        return line.problem(offset + at, code, what, _EXPORT)
+    if match := _COMMENT.match(text):
+        what = "a space is missing before the comment"
+        return line.problem(offset + match.end(1), "syntax", what, "put a space before the #")
     if text[0] in "\"'":
         hint = f"remove them: {visible(text.strip(chr(34) + chr(39) + ',').strip())}"
         return line.problem(offset, "syntax", "a requirement stands without quotes", hint)
@@ -183,7 +156,7 @@ def _explain_specifier(name: str, part: str) -> tuple[int, str, str, str] | None
     if given not in _OPERATORS:
         return 0, "bad-operator", f"'{visible(given)}' is not a version operator", _other_operator(name, given, version)
     if not version:
-        hint = f"write {name}{given}1.0, or {name} alone for any version"
+        hint = f"write a version behind it, or {name} alone for any version"
         return 0, "version-missing", f"no version follows '{given}'", hint
     word, *rest = version.split(maxsplit=1)
     if rest:
@@ -191,16 +164,39 @@ def _explain_specifier(name: str, part: str) -> tuple[int, str, str, str] | None
     try:
         Specifier(given + version)
     except InvalidSpecifier:
-        return operator.end(), *_explain_version(given, version)
+        return operator.end(), *(_explain_habitual(given, version) or _explain_version(given, version))
     return None
 
 
 def _other_operator(name: str, given: str, version: str) -> str:
-    number = _VERSION.match(version.lstrip("\"' "))
-    shown = visible(number[0]) if number else "1.0"
-    if given.startswith("^"):
-        return f"write {name}>={shown} and the first version you do not want, such as ,<2"
-    return f"write {name}{_INSTEAD.get(given, '==')}{shown}"
+    """What to write in place of an operator that is none: with the version that was written, and no other."""
+    if version == "*":
+        return f"write {name} alone: it takes any version"
+    number = _VERSION.match(version)
+    if number and (clause := _clause(given, number[0])):
+        return f"write {name}{visible(clause)}"
+    return f"write {name} alone for any version, or a version behind one of {' '.join(_OPERATORS[1:])}"
+
+
+def _clause(given: str, version: str) -> str:
+    """What was likely meant, as PEP 440 has it; "" where that cannot be told."""
+    operator = _INSTEAD.get(given, "")
+    if operator == "~=" and "." not in version:
+        version += ".0"  # which ~= needs, and which is Ruby's meaning of ~>
+    try:
+        clause = _caret(Version(version)) if given.startswith("^") else f"{operator}{version}"
+        SpecifierSet(clause)
+    except (InvalidVersion, InvalidSpecifier):
+        return ""
+    return clause
+
+
+def _caret(version: Version) -> str:
+    """As Poetry reads ^: anything below the release that is higher in the first part that is not 0."""
+    release = version.release
+    at = next((index for index, part in enumerate(release) if part), len(release) - 1)
+    epoch = f"{version.epoch}!" if version.epoch else ""
+    return f">={version},<{epoch}{'.'.join(map(str, (*release[:at], release[at] + 1)))}"
 
 
 def _explain_rest(rest: str) -> tuple[str, str]:
@@ -222,6 +218,17 @@ def _explain_no_operator(name: str, part: str) -> tuple[int, str, str, str]:
         hint = "write one requirement on a line" if word[0].isalnum() else "remove it"
         return 0, "syntax", f"'{visible(part)}' follows the project name", hint
     return 0, "syntax", f"a version stands without an operator ({visible(word)})", f"write {name}=={visible(word)}"
+
+
+def _explain_habitual(operator: str, version: str) -> tuple[str, str, str] | None:
+    """Versions that are right elsewhere: in conda, in a setup.py."""
+    shown = visible(version)
+    if version == "*":
+        hint = f"leave {operator}{shown} out: a name alone takes any version"
+        return "bad-version", f"'{shown}' is not a version", hint
+    if version[0] in "\"'" and (bare := version.strip("\"'")):
+        return "bad-version", f"a version stands without quotes ({shown})", f"write {operator}{visible(bare)}"
+    return None
 
 
 def _explain_version(operator: str, version: str) -> tuple[str, str, str]:

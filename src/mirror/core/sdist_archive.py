@@ -51,7 +51,7 @@ def read_tree(filename: str, content: BinaryIO) -> SourceTree:
     """Read the archive once, from its beginning to its end. Raises MirrorError (`bad-sdist`)."""
     match = _FORMAT.fullmatch(filename)
     if match is None:
-        _refuse(filename, "it is no sdist by its name: expected .tar.gz or .zip")
+        _refuse(filename, "it is no sdist by its name: expected .tar.gz, .tgz, .tar.bz2 or .zip")
     kind = match["format"].lower()
     try:
         entries = _zip_entries(filename, content) if kind == "zip" else _tar_entries(filename, content, kind)
