@@ -13,7 +13,7 @@ from mirror import attempts
 from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
-from mirror.core.gate import Expected, check
+from mirror.core.gate import Expected, check, remedy
 from mirror.core.lock import is_of_release, is_ours, lock_package
 from mirror.core.model import (
     Built,
@@ -307,7 +307,7 @@ class JobSteps:
                 "gate",
                 "the wheel that came out may not be published",
                 details=[str(finding) for finding in judgement.findings],
-                hint="where a finding is right for this project, a recipe may allow it with `oddities`",
+                hint=remedy(judgement.findings),
             )
         return judgement.wheel
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -88,6 +90,11 @@ def line(name: str, *fields: str) -> Attack:
     return recorded(lambda rows: [[row[0], *fields] if row[0] == name else row for row in rows])
 
 
+def hexadecimal(algorithm: str = "sha256") -> str:
+    """The digest of MODULE as uv_build before 0.8.13 and flit before 0.8.1 wrote it."""
+    return hashlib.new(algorithm, b"VALUE = 1\n").hexdigest()
+
+
 def tagged(*tags: str) -> bytes:
     return b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n" + "".join(f"Tag: {tag}\n" for tag in tags).encode()
 
@@ -143,6 +150,13 @@ IDENTITY: dict[str, tuple[str, Attack]] = {
     ),
     "METADATA of fields without end": ("metadata-too-long", put(METADATA=metadata(*(f"X-{n}: x" for n in range(300))))),
     "METADATA of lines without end": ("metadata-too-long", put(METADATA=metadata(*["Classifier: x"] * 20_001))),
+    "METADATA that is no UTF-8": ("metadata-encoding", put(METADATA=metadata() + b"caf\xe9\n")),
+    "METADATA with two summaries": ("metadata-repeated", put(METADATA=metadata("Summary: a", "Summary: b"))),
+    "a marker without an answer": (
+        "metadata-requires-dist",
+        put(METADATA=metadata('Requires-Dist: x; sys_platform ~= "linux"')),
+    ),
+    "WHEEL that is no UTF-8": ("wheel-encoding", put(WHEEL=wheel_file(PURE, "Generator: x") + b"X: caf\xe9\n")),
     "WHEEL of version 2": ("wheel-version", put(WHEEL=wheel_file(PURE, version="2.0"))),
     "WHEEL without a version": ("wheel-version", put(WHEEL=wheel_file(PURE).removeprefix(b"Wheel-Version: 1.0\n"))),
     "WHEEL with two versions": ("wheel-version", put(WHEEL=wheel_file(PURE, "Wheel-Version: 1.0"))),
@@ -160,6 +174,16 @@ IDENTITY: dict[str, tuple[str, Attack]] = {
     "tags of a newer musl": ("tag-unusable", retagged("demo-1.0-cp311-cp311-musllinux_1_3_x86_64.whl")),
     "tags of glibc": ("tag-unusable", retagged("demo-1.0-cp311-cp311-manylinux_2_17_x86_64.whl")),
     "tags of another system": ("tag-unusable", retagged("demo-1.0-cp311-cp311-win_amd64.whl")),
+    "tags of another Python, too": ("tag-foreign", retagged("demo-1.0-cp310.cp311-none-musllinux_1_2_x86_64.whl")),
+    "tags of glibc, too": (
+        "tag-foreign",
+        retagged("demo-1.0-cp311-cp311-manylinux_2_17_x86_64.musllinux_1_2_x86_64.whl"),
+    ),
+    "tags of a newer musl, too": (
+        "tag-foreign",
+        retagged("demo-1.0-cp311-cp311-musllinux_1_2_x86_64.musllinux_1_3_x86_64.whl"),
+    ),
+    "tags of any machine, too": ("tag-foreign", retagged("demo-1.0-cp311.cp39-none-any.whl")),
     "a plain linux tag": ("tag-unrepaired", retagged("demo-1.0-cp311-cp311-linux_x86_64.whl")),
     "compiled code in a pure wheel": (
         "elf-in-pure-wheel",
@@ -187,7 +211,13 @@ RECORDS: dict[str, tuple[str, Attack]] = {
     "an MD5": ("record-algorithm", line(MODULE, "md5=bG9yZW0", "10")),
     "an algorithm of nobody": ("record-algorithm", line(MODULE, "crc32=bG9yZW0", "10")),
     "another size": ("record-size", line(MODULE, digest(b"VALUE = 1\n"), "11")),
-    "no size": ("record-size", line(MODULE, digest(b"VALUE = 1\n"), "")),
+    "another hash, in hexadecimal": ("record-hash", line(MODULE, f"sha256={'0' * 64}", "10")),
+    "a hash in hexadecimal with a digit too many": ("record-hash", line(MODULE, f"sha256={hexadecimal()}0", "10")),
+    "another SHA-512": ("record-hash", line(MODULE, "sha512=bG9yZW0", "10")),
+    "a SHA-224": ("record-algorithm", line(MODULE, f"sha224={hexadecimal('sha224')}", "10")),
+    "a folder that the wheel lacks": ("record-extra", recorded(lambda rows: [["gone/", "", ""], *rows])),
+    "a folder with a size": ("record-extra", recorded(lambda rows: [["demo/", "", "1"], *rows])),
+    "a name with a backslash": ("record-extra", recorded(lambda rows: [["demo\\__init__.py", "", ""], *rows])),
     "a size that is no number": ("record-size", line(MODULE, digest(b"VALUE = 1\n"), "ten")),
     "a line of two fields": ("record-row", line(MODULE, "")),
     "a line of four fields": ("record-row", line(MODULE, "", "", "")),
@@ -264,6 +294,23 @@ PLACES: dict[str, tuple[str, Attack]] = {
         "foreign-top-level",
         added("demo-1.0.data/purelib/__pycache__/numpy.cpython-311.pyc"),
     ),
+    "an entry point that is no UTF-8": ("entry-points", entry_points(b"[x]\na = caf\xe9\n")),
+    "an entry point twice": ("entry-points", entry_points(b"[console_scripts]\nfoo = m:a\nfoo = m:b\n")),
+    "a group of entry points twice": (
+        "entry-points",
+        entry_points(b"[console_scripts]\nfoo = m:a\n[console_scripts]\nbar = m:a\n"),
+    ),
+    "an entry point without an object": ("entry-point-object", entry_points(b"[console_scripts]\nfoo = m\n")),
+    "an entry point with nothing": ("entry-point-object", entry_points(b"[gui_scripts]\nfoo =\n")),
+    "an entry point of words": ("entry-point-object", entry_points(b"[console_scripts]\nfoo = m x y\n")),
+    "an entry point that is a program": (
+        "entry-point-object",
+        entry_points(b"[console_scripts]\nfoo = m:a;print(1)\n"),
+    ),
+    "what pip writes of where a project came from": ("installer-file", added(f"{DIST_INFO}/direct_url.json")),
+    "what pip writes of itself": ("installer-file", added(f"{DIST_INFO}/INSTALLER")),
+    "what pip writes of who asked": ("installer-file", added(f"{DIST_INFO}/REQUESTED")),
+    "what uv writes of where a project came from": ("installer-file", added(f"{DIST_INFO}/uv_cache.json")),
     "an entry point of dots": ("entry-point-name", entry_points(b"[console_scripts]\n.. = demo:main\n")),
     "an entry point with an escape": ("entry-point-name", entry_points(b"[console_scripts]\n\x1b[2J = d:m\n")),
     "entry points that are none": ("entry-points", entry_points(b"demo = demo:main\n")),
@@ -318,12 +365,43 @@ def test_what_is_allowed_may_be_many() -> None:
 def test_a_recipe_cannot_allow_what_makes_a_wheel_a_lie() -> None:
     """No finding about the archive, the names or RECORD can be allowed."""
     structural = {code for code, _ in (IDENTITY | RECORDS).values()}
-    assert {"no-extension"} == structural & ALLOWABLE
+    assert {"metadata-repeated", "no-extension"} == structural & ALLOWABLE
+
+
+STRONG = {
+    algorithm: f"{algorithm}={urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b'=').decode()}"
+    for algorithm, content in {"sha384": b"VALUE = 1\n", "sha512": b"VALUE = 1\n"}.items()
+}
+LINES = {
+    "a hash in hexadecimal": line(MODULE, f"sha256={hexadecimal()}", "10"),
+    "a hash in hexadecimal, in capitals": line(MODULE, f"sha256={hexadecimal().upper()}", "10"),
+    "a padded hash": line(MODULE, f"{digest(b'VALUE = 1' + bytes([10]))}=", "10"),
+    "a SHA-384": line(MODULE, STRONG["sha384"], "10"),
+    "a SHA-512": line(MODULE, STRONG["sha512"], "10"),
+    "a SHA-512 in hexadecimal": line(MODULE, f"sha512={hexadecimal('sha512')}", "10"),
+    "no size": line(MODULE, digest(b"VALUE = 1\n"), ""),
+    "folders": recorded(lambda rows: [["demo/", "", ""], ["demo/data/", "", ""], *rows]),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_what_record_may_say_passes_and_is_written_anew(case: str) -> None:
+    """What the specification allows, and what installers take; what is published is always the same."""
+    sample = LINES[case](pure_wheel())
+    judgement = check(sample.filename, sample.content, sample.expected)
+    assert check(PURE, pure_wheel().content, sample.expected) == judgement
 
 
 @pytest.mark.parametrize(
     "filename",
-    [PURE, "demo-1.0-py2.py3-none-any.whl", "Demo-1.0.0-py3-none-any.whl", "demo-1.0-cp311-none-any.whl"],
+    [
+        PURE,
+        "demo-1.0-py2.py3-none-any.whl",
+        "Demo-1.0.0-py3-none-any.whl",
+        "demo-1.0-cp311-none-any.whl",
+        "demo-1.0-cp38-abi3-musllinux_1_1_x86_64.musllinux_1_2_x86_64.whl",
+        "demo-1.0-py2.py3-none-musllinux_1_2_x86_64.whl",
+    ],
 )
 def test_every_usual_file_name_passes(filename: str) -> None:
     """Names are compared as normalised ones, versions as versions, tags as expanded sets."""

@@ -201,24 +201,43 @@ def test_a_failed_build_says_why_in_one_line(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wheel", "content", "reason"),
+    ("wheel", "content", "hint"),
     [
         (
             "other-1.0-py3-none-any.whl",
             a_wheel("other-1.0-py3-none-any.whl"),
-            "the wheel that came out may not be published; ",
+            "no recipe may allow dist-info-name: tell the project's maintainers, or choose another version",
         ),
-        (native("demo", "1.0"), b"no archive", "the wheel that came out may not be published; "),
-        ("", b"", "the wheel that came out may not be published; "),
+        (
+            native("demo", "1.0"),
+            b"no archive",
+            "no recipe may allow not-a-zip: tell the project's maintainers, or choose another version",
+        ),
+        (
+            "",
+            b"",
+            "no recipe may allow filename: tell the project's maintainers, or choose another version",
+        ),
+        (
+            "demo-1.0-py3-none-any.whl",
+            a_wheel("demo-1.0-py3-none-any.whl", {"demo.pth": b""}),
+            'where it is right for this project, a recipe may allow it: oddities = ["pth-file"]',
+        ),
+        (
+            "demo-1.1-py3-none-any.whl",
+            a_wheel("demo-1.0-py3-none-any.whl", {"demo.pth": b""}),
+            "no recipe may allow filename-version: tell the project's maintainers, or choose another version; "
+            'where it is right for this project, a recipe may allow it: oddities = ["pth-file"]',
+        ),
     ],
-    ids=["another project's", "no archive", "nothing"],
+    ids=["another project's", "no archive", "nothing", "what a recipe may allow", "both"],
 )
-def test_what_the_gate_finds_is_the_reason(house: House, wheel: str, content: bytes, reason: str) -> None:
-    """The first findings stand in it; nothing is published."""
+def test_what_the_gate_finds_is_the_reason(house: House, wheel: str, content: bytes, hint: str) -> None:
+    """The first findings stand in it, the hint says what can be done about these, and nothing is published."""
     done = run(house, Answer(value={"ok": True, "wheel": wheel}, outputs={"0": content}))
     assert isinstance(done, Failed)
-    hint = "where a finding is right for this project, a recipe may allow it with `oddities`"
     assert failed(house, "gate", done.reason, hint) == done
+    reason = "the wheel that came out may not be published; "
     assert done.reason.startswith(reason)
     assert len(reason) < len(done.reason)
     assert [] == house.index.published

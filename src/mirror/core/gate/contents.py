@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from mirror.core.gate.programs import takes_a_place
 from mirror.core.gate.values import Expected, finding
 from mirror.core.model import Finding
 
@@ -17,16 +17,17 @@ _LIBRARY_SCHEMES = {"purelib", "platlib"}
 _STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.[^/]*|/.*)", re.DOTALL)
 """`site` imports these at every start of Python, asked or not."""
 _METADATA_FOLDER = re.compile(r"([^/]+)\.(?:dist-info|egg-info|egg-link)(?:/|$)", re.IGNORECASE)
+_INSTALLERS_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json", "uv_cache.json")
+"""What says where a project came from, and who installed it why (PEP 376, 610, 627, 710)."""
 _DATA_SUFFIX = ".data"
 """pip installs any top folder with this suffix by its schemes, whatever stands before it."""
-_SHADOWING = re.compile(r"(python|pip|sh|env)[0-9.]*(\.exe)?", re.IGNORECASE)
-_EXTENSION = re.compile(r"\.(cpython-|cp)(?P<python>\d+)[^./]*\.so$")
+_EXTENSION = re.compile(r"\.(cpython-|cp)(?P<python>\d+)(?P<flags>[a-z]*)[^./]*\.so$")
+_GLIBC = re.compile(r"-gnu[a-z0-9]*\.so$")
+"""`-gnueabihf` on armv7l, for one."""
+_SUFFIX_SAYS_LIBC = (3, 11)
+"""CPython before it calls its suffix `-linux-gnu` on musl, too, unless whoever built it changed that."""
 _MODULE = re.compile(r"(?P<name>[^./]+)(\.py|\.[^/]*\.so|\.so)")
 _BYTECODE = ".pyc"
-_SCRIPT_GROUPS = {"console_scripts", "gui_scripts"}
-_SCRIPT_NAME = re.compile(r"[\w.\-+ ]+")
-_LINE_BREAKS = re.compile("\r(?!\n)|[\v\f\x1c-\x1e\x85\u2028\u2029]")
-"""Where some readers begin a new line and others do not."""
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _NOT_IMPORTED = {"test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks"}
 
@@ -68,10 +69,17 @@ def judge_places(placed: Iterable[Installed], dist_info: str, expected: Expected
         elif file.scheme == "scripts":
             if "/" in file.path:
                 yield finding("script-folder", "expected a script's name, got a path", file.member)
-            elif _shadows(file.path, expected):
+            elif takes_a_place(file.path, expected.name):
                 yield finding("script-shadows", "takes the place of a program that others rely on", file.member)
         elif file.scheme == "root" or file.scheme in _LIBRARY_SCHEMES:
             yield from _judge_library_place(file, dist_info)
+
+
+def judge_scripts(names: Iterable[str], member: str, expected: Expected) -> Iterator[Finding]:
+    """Judge the programs that installers write for entry points."""
+    for name in names:
+        if takes_a_place(name, expected.name):
+            yield finding("script-shadows", f"the script {name} takes the place of a program", member)
 
 
 def _judge_library_place(file: Installed, dist_info: str) -> Iterator[Finding]:
@@ -79,53 +87,11 @@ def _judge_library_place(file: Installed, dist_info: str) -> Iterator[Finding]:
         yield finding("pth-file", "runs at every start of Python", file.member)
     if _STARTUP.fullmatch(file.path):
         yield finding("startup-module", "is imported at every start of Python", file.member)
+    if file.path in {f"{dist_info}/{name}" for name in _INSTALLERS_FILES}:
+        yield finding("installer-file", "is an installer's to write, not a wheel's to bring", file.member)
     metadata = _METADATA_FOLDER.match(file.path)
     if metadata and not (file.scheme == "root" and file.path.startswith(f"{dist_info}/")):
         yield finding("foreign-dist-info", f"expected metadata in {dist_info} alone, got {metadata[0]}", file.member)
-
-
-def _shadows(script: str, expected: Expected) -> bool:
-    return bool(_SHADOWING.fullmatch(script)) and not script.lower().startswith(expected.name)
-
-
-def judge_entry_points(text: str, member: str, expected: Expected) -> Iterator[Finding]:
-    """Judge the names of scripts that installers will write (entry points specification): a name can be a path.
-
-    Installers read the file in two ways: as an INI file with continuation lines, or line by line, as the standard
-    library's importlib.metadata does. A name that either of them sees is judged.
-    """
-    if _LINE_BREAKS.search(text):
-        yield finding(
-            "entry-points", "expected plain line ends, got others, which not every reader takes for one", member
-        )
-        return
-    parser = configparser.RawConfigParser(delimiters=("=",), strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # the documented way to keep the case
-    try:
-        parser.read_string(text)
-        by_line = dict.fromkeys(_script_lines(text))
-    except (configparser.Error, ValueError) as error:
-        yield finding("entry-points", f"expected entry points, got {str(error).splitlines()[0]}", member)
-        return
-    for section in _SCRIPT_GROUPS & set(parser.sections()):
-        by_line.update(dict.fromkeys(parser.options(section)))
-    for name in by_line:
-        if not _SCRIPT_NAME.fullmatch(name) or name.strip(". ") == "":
-            yield finding("entry-point-name", f"expected a script's name, got {name}", member)
-        elif _shadows(name, expected):
-            yield finding("script-shadows", f"the script {name} takes the place of a program", member)
-
-
-def _script_lines(text: str) -> Iterator[str]:
-    """Yield the script names of a file that is read line by line. Raises ValueError at a header read differently."""
-    group = ""
-    for line in filter(None, map(str.strip, text.split("\n"))):
-        if line.startswith("["):
-            group = line[1:-1].strip().lower()
-            if not line.endswith("]") or {"[", "]"} & set(line[1:-1]):
-                raise ValueError(f"the header {line}")
-        elif group in _SCRIPT_GROUPS and not line.startswith("#"):
-            yield line.partition("=")[0].strip()
 
 
 def judge_top_level(placed: Iterable[Installed], expected: Expected) -> Iterator[Finding]:
@@ -158,9 +124,13 @@ def _top_level(file: Installed) -> str | None:
 def judge_suffixes(extensions: Iterable[str], python: str) -> Iterator[Finding]:
     """Find extension modules that this Python would not import: their suffix names another Python, or glibc's."""
     wanted = python.replace(".", "")
+    says_libc = tuple(map(int, python.split("."))) >= _SUFFIX_SAYS_LIBC
     for member in extensions:
         match = _EXTENSION.search(member)
-        if match and (match["python"] != wanted or match[0].endswith("-gnu.so")):
+        if match is None:
+            continue
+        of_another = (match["python"], match["flags"]) != (wanted, "")
+        if of_another or (says_libc and _GLIBC.search(match[0])):
             yield finding("extension-suffix", f"Python {python} for musl does not import {match[0]} files", member)
 
 

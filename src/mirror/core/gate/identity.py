@@ -18,12 +18,29 @@ from packaging.version import Version
 
 from mirror.core.gate.values import Expected, Member, RefusedError, finding
 from mirror.core.model import Finding
+from mirror.core.target import has_answer
 from mirror.core.text import visible
 
 _FILENAME = re.compile(r"[A-Za-z0-9_.!+-]{1,250}\.whl", re.ASCII)
 _MOST_LINES, _MOST_FIELDS = 20_000, 200
 """In METADATA, where packaging looks at all lines again for each field."""
 _MOST_TAGS = 1000
+_IDENTITY = frozenset({"metadata-version", "name", "version", "requires-python"})
+_SINGLE = _IDENTITY | {
+    "author",
+    "author-email",
+    "description-content-type",
+    "download-url",
+    "home-page",
+    "keywords",
+    "license",
+    "license-expression",
+    "maintainer",
+    "maintainer-email",
+    "summary",
+}
+"""Fields of which there may be one (core metadata specifications). Installers do not mind unknown fields, nor labels of
+project URLs that are there twice, as Poetry writes them."""
 _METADATA_VERSION = re.compile(r"(1\.[0-9]|2\.[0-9])", re.ASCII)
 
 
@@ -88,6 +105,8 @@ def _is_version(text: str, expected: Version) -> bool:
 def judge_metadata(content: bytes, member: str, expected: Expected) -> tuple[RawMetadata, tuple[Finding, ...]]:
     """Judge METADATA as far as an installer or resolver reads it (core metadata specifications)."""
     _judge_length(content, member)
+    if not _is_text(content):
+        raise RefusedError("metadata-encoding", "expected UTF-8, got other bytes", member)
     raw, unparsed = parse_email(content)
     return raw, tuple(_metadata_findings(raw, unparsed, member, expected))
 
@@ -99,12 +118,21 @@ def _judge_length(content: bytes, member: str) -> None:
         raise RefusedError("metadata-too-long", f"{len(fields)} lines of {len(set(fields))} fields", member)
 
 
+def _is_text(content: bytes) -> bool:
+    """Whether all of it is UTF-8: pip refuses what is not, also in what it does not read, and in the body."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _metadata_findings(
     raw: RawMetadata, unparsed: dict[str, list[str]], member: str, expected: Expected
 ) -> Iterator[Finding]:
-    for field in ("metadata-version", "name", "version", "requires-python"):
-        if field in unparsed:
-            yield finding("metadata-field", f"{field} is there more than once or is not UTF-8", member)
+    for field in sorted(unparsed.keys() & _SINGLE):
+        code = "metadata-field" if field in _IDENTITY else "metadata-repeated"
+        yield finding(code, f"{field} is there more than once: each reader takes another one", member)
     said = raw.get("metadata_version", "")
     if "metadata-version" not in unparsed and not _METADATA_VERSION.fullmatch(said):
         yield finding("metadata-version-field", f"expected Metadata-Version 1.x or 2.x, got {said or 'none'}", member)
@@ -122,6 +150,8 @@ def _metadata_findings(
         except (ValueError, RecursionError):  # InvalidRequirement among them
             yield finding("metadata-requires-dist", f"expected a dependency specifier, got {requirement}", member)
         else:
+            if wanted.marker and not has_answer(wanted.marker):  # pip ends with a traceback where it evaluates it
+                yield finding("metadata-requires-dist", f"expected a marker with an answer, got {requirement}", member)
             if wanted.url:  # whoever installs it would leave the index for it (PEP 440)
                 yield finding(
                     "metadata-direct-reference", f"expected a project of the index, got {requirement}", member
@@ -143,6 +173,9 @@ def _judge_requires_python(text: str, member: str, expected: Expected) -> Iterat
 
 def judge_wheel_file(content: bytes, member: str, name: WheelName) -> Iterator[Finding]:
     """Judge WHEEL: version 1.x, and the same tags and build number as the file name (binary distribution format)."""
+    if not _is_text(content):
+        yield finding("wheel-encoding", "expected UTF-8, got other bytes", member)
+        return
     message = BytesHeaderParser().parsebytes(content)
     version = _one(message, "Wheel-Version")
     if not re.fullmatch(r"1\.[0-9]{1,3}", version, re.ASCII):

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 
 from packaging.metadata import RawMetadata
+from packaging.tags import Tag
 
 from mirror.core.gate.archive import read_members
 from mirror.core.gate.contents import (
     Installed,
     import_names,
-    judge_entry_points,
     judge_places,
+    judge_scripts,
     judge_suffixes,
     judge_top_level,
     place,
 )
 from mirror.core.gate.elf import MAGIC, Elf, ElfError, read_elf
+from mirror.core.gate.entry_points import read_scripts
 from mirror.core.gate.identity import WheelName, find_dist_info, judge_metadata, judge_wheel_file, read_filename
 from mirror.core.gate.libraries import WATCHED_SYMBOLS, judge_libraries
-from mirror.core.gate.paths import judge_names
-from mirror.core.gate.record import SIGNATURES, Digest, judge_record
+from mirror.core.gate.paths import folders_of, judge_names
+from mirror.core.gate.record import SIGNATURES, Digest, algorithms_of, judge_record
 from mirror.core.gate.repack import repack
 from mirror.core.gate.unpack import pieces
-from mirror.core.gate.values import Bounds, Expected, Judgement, Member, RefusedError, finding, sort_findings
-from mirror.core.model import CheckedWheel, Finding
-from mirror.core.target import usable
+from mirror.core.gate.values import (
+    ALLOWABLE,
+    Bounds,
+    Expected,
+    Judgement,
+    Member,
+    RefusedError,
+    finding,
+    sort_findings,
+)
+from mirror.core.model import CheckedWheel, Finding, Target
+from mirror.core.target import tags, usable
 
 _DEFAULT_BOUNDS = Bounds()
 
@@ -53,6 +64,12 @@ class _Opened:
     read: _Read
     metadata: RawMetadata
     placed: tuple[Installed, ...]
+    scripts: Mapping[str, str]
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """Every folder that a file lies in."""
+        return frozenset(folder for member in self.members for folder in folders_of(member.name))
 
 
 def check(filename: str, content: bytes, expected: Expected, bounds: Bounds = _DEFAULT_BOUNDS) -> Judgement:
@@ -73,16 +90,26 @@ def check(filename: str, content: bytes, expected: Expected, bounds: Bounds = _D
 def _open(filename: str, content: bytes, expected: Expected, bounds: Bounds) -> tuple[_Opened, tuple[Finding, ...]]:
     name, findings = read_filename(filename, expected)
     members = read_members(content, bounds)
-    bad_name = next(judge_names(members), None)
+    found_names = tuple(judge_names(members))
+    bad_name = next((found for found in found_names if found.code not in ALLOWABLE), None)
     if bad_name is not None:
         raise RefusedError(bad_name.code, bad_name.message, bad_name.member)
     dist_info = find_dist_info(members, expected)
     files = tuple(member for member in members if not member.is_directory)
     read = _read(content, files, dist_info, bounds)
     metadata, more = judge_metadata(read.texts["METADATA"], f"{dist_info}/METADATA", expected)
+    scripts, bad_scripts = read_scripts(read.texts.get("entry_points.txt", b""), f"{dist_info}/entry_points.txt")
     placed, misplaced = place((member.name for member in files), dist_info)
-    opened = _Opened(name=name, members=files, dist_info=dist_info, read=read, metadata=metadata, placed=placed)
-    return opened, (*findings, *read.findings, *more, *misplaced)
+    opened = _Opened(
+        name=name,
+        members=files,
+        dist_info=dist_info,
+        read=read,
+        metadata=metadata,
+        placed=placed,
+        scripts=scripts,
+    )
+    return opened, (*findings, *found_names, *read.findings, *more, *bad_scripts, *misplaced)
 
 
 def _read(content: bytes, files: tuple[Member, ...], dist_info: str, bounds: Bounds) -> _Read:
@@ -91,15 +118,18 @@ def _read(content: bytes, files: tuple[Member, ...], dist_info: str, bounds: Bou
     missing = sorted(wanted.keys() - {member.name for member in files} - {f"{dist_info}/entry_points.txt"})
     if missing:
         raise RefusedError("dist-info-file", "expected the file, got none", missing[0])
+    for member in files:
+        longest = bounds.record if wanted.get(member.name) == "RECORD" else bounds.text
+        if member.name in wanted and member.size > longest:
+            raise RefusedError("oversized-text", f"{member.size} bytes, expected at most {longest}", member.name)
+    record = next(member for member in files if wanted.get(member.name) == "RECORD")
+    algorithms = algorithms_of(b"".join(pieces(content, record)))
     digests: dict[str, Digest] = {}
     texts: dict[str, bytes] = {}
     elves: dict[str, Elf] = {}
     findings: list[Finding] = []
     for member in files:
-        longest = bounds.record if wanted.get(member.name) == "RECORD" else bounds.text
-        if member.name in wanted and member.size > longest:
-            raise RefusedError("oversized-text", f"{member.size} bytes, expected at most {longest}", member.name)
-        digests[member.name], whole = _digest(content, member, keep=member.name in wanted)
+        digests[member.name], whole = _digest(content, member, algorithms, keep=member.name in wanted)
         if member.name in wanted:
             texts[wanted[member.name]] = whole
         elif whole.startswith(MAGIC):
@@ -110,29 +140,31 @@ def _read(content: bytes, files: tuple[Member, ...], dist_info: str, bounds: Bou
     return _Read(digests=digests, texts=texts, elves=elves, findings=tuple(findings))
 
 
-def _digest(content: bytes, member: Member, *, keep: bool) -> tuple[Digest, bytes]:
+def _digest(content: bytes, member: Member, algorithms: Iterable[str], *, keep: bool) -> tuple[Digest, bytes]:
     """Hash a member; give its bytes too where they are to be kept, or are an ELF file's."""
     sha256 = hashlib.sha256()
+    stronger = {algorithm: hashlib.new(algorithm) for algorithm in algorithms}
     head = b""
     kept: list[bytes] = []
     for piece in pieces(content, member):
-        sha256.update(piece)
+        for digest in (sha256, *stronger.values()):
+            digest.update(piece)
         if len(head) < len(MAGIC):
             head += piece[: len(MAGIC)]
         if keep or MAGIC.startswith(head[: len(MAGIC)]):
             kept.append(piece)
-    return Digest(sha256=sha256.digest(), size=member.size), b"".join(kept)
+    made = {algorithm: digest.digest() for algorithm, digest in stronger.items()}
+    return Digest(sha256=sha256.digest(), size=member.size, stronger=made), b"".join(kept)
 
 
 def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     read, dist_info = opened.read, opened.dist_info
     yield from judge_wheel_file(read.texts["WHEEL"], f"{dist_info}/WHEEL", opened.name)
-    yield from judge_record(read.texts["RECORD"], dist_info, read.digests)
+    yield from judge_record(read.texts["RECORD"], dist_info, read.digests, opened.folders)
     yield from _judge_tags(opened, expected)
     yield from judge_places(opened.placed, dist_info, expected)
     yield from judge_top_level(opened.placed, expected)
-    entry_points = read.texts.get("entry_points.txt", b"").decode("utf-8", "backslashreplace")
-    yield from judge_entry_points(entry_points, f"{dist_info}/entry_points.txt", expected)
+    yield from judge_scripts(opened.scripts, f"{dist_info}/entry_points.txt", expected)
     yield from judge_libraries(read.elves, expected.target)
     yield from judge_suffixes(read.elves, expected.target.python)
 
@@ -141,12 +173,21 @@ def _judge_tags(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     name, elves = opened.name, opened.read.elves
     if not usable(name.filename, expected.target):
         yield finding("tag-unusable", f"expected a wheel for {expected.target}, got {name.filename}")
+    elif others := sorted(str(tag) for tag in name.tags if not _is_of(tag, expected.target)):
+        # Whoever it is for would be given a wheel that nobody has judged for them.
+        yield finding("tag-foreign", f"expected tags of {expected.target} alone, got {', '.join(others)} as well")
     if any(tag.platform.startswith("linux_") for tag in name.tags):
         yield finding("tag-unrepaired", "expected a musllinux tag, got a plain linux one: it was not repaired")
     if name.is_pure and elves:
         yield finding("elf-in-pure-wheel", "expected no compiled code in a wheel for any platform", min(elves))
     if expected.native_sources and not elves:
         yield finding("no-extension", "the sdist has sources to compile, and the wheel has nothing compiled")
+
+
+def _is_of(tag: Tag, target: Target) -> bool:
+    """Whether a tag is one of the target's; `py2` beside `py3` says the same of a wheel without an ABI."""
+    same = Tag("py3", tag.abi, tag.platform) if tag.interpreter.startswith("py") and tag.abi == "none" else tag
+    return same in tags(target)
 
 
 def _checked(opened: _Opened, content: bytes, expected: Expected) -> CheckedWheel:

@@ -61,7 +61,7 @@ def _judge_together(names: list[str]) -> Iterator[Finding]:
     files = {_folded(name): name for name in names if not name.endswith("/")}
     reported: set[str] = set()
     for name in names:
-        for folder in _folders(_folded(name)):
+        for folder in folders_of(_folded(name)):
             if folder in files and folder not in reported:
                 reported.add(folder)
                 yield finding("path-conflict", f"a file, and the folder of {name}", files[folder])
@@ -71,7 +71,8 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold()).removesuffix("/")
 
 
-def _folders(name: str) -> Iterator[str]:
+def folders_of(name: str) -> Iterator[str]:
+    """Yield the folders that a name lies in, outermost first."""
     position = name.find("/")
     for _ in range(_DEEPEST):
         if position < 0:

@@ -13,6 +13,7 @@ from mirror.core.text import visible
 
 ALLOWABLE = frozenset(
     {
+        "case-collision",
         "data-scheme",
         "elf-execstack",
         "elf-external-library",
@@ -23,6 +24,7 @@ ALLOWABLE = frozenset(
         "extension-suffix",
         "foreign-top-level",
         "metadata-direct-reference",
+        "metadata-repeated",
         "no-extension",
         "pth-file",
         "script-shadows",
@@ -128,3 +130,13 @@ def sort_findings(findings: Iterable[Finding], oddities: Iterable[str]) -> tuple
             stopping.add(finding("too-many-findings", f"more than {_FINDINGS} findings; the rest is not shown"))
             break
     return sorted(stopping), sorted(allowed)
+
+
+def remedy(findings: Iterable[Finding]) -> str:
+    """What a person can do about findings, in a sentence."""
+    found = frozenset(finding.code for finding in findings)
+    allowable = ", ".join(f'"{code}"' for code in sorted(found & ALLOWABLE))
+    others = ", ".join(sorted(found - ALLOWABLE))
+    told = f"no recipe may allow {others}: tell the project's maintainers, or choose another version"
+    allowed = f"where it is right for this project, a recipe may allow it: oddities = [{allowable}]"
+    return "; ".join(filter(None, (others and told, allowable and allowed)))
