@@ -20,7 +20,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from mirror.core.gate import Expected, check
 from mirror.core.model import Finding, Target
 
-TARGET = Target(python="3.11")
+TARGET = Target(python="3.11", alpine=(3, 22))
 
 PROJECTS = Path(__file__).with_suffix(".txt")
 """One a line."""

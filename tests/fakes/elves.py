@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 X86_64, AARCH64, I386, S390X = 62, 183, 3, 22
 NEEDED, HASH, STRTAB, SYMTAB, STRSZ, SYMENT, SONAME, RPATH = 1, 4, 5, 6, 10, 11, 14, 15
+RELA, RELASZ, REL, RELSZ, RELR, FLAGS_1 = 7, 8, 17, 18, 36, 0x6FFFFFFB
 TEXTREL, RUNPATH, FLAGS, GNU_HASH, VERNEED, VERNEEDNUM = 22, 29, 30, 0x6FFFFEF5, 0x6FFFFFFE, 0x6FFFFFFF
 LOAD, DYNAMIC, INTERP, STACK = 1, 2, 3, 0x6474E551
 BASE = 0x10000
@@ -32,6 +33,13 @@ class AnElf:
     stack_flags: int = 6
     undefined: tuple[str, ...] = ()
     defined: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    tls: tuple[str, ...] = ()
+    ifuncs: tuple[str, ...] = ()
+    """Of the symbols, those that are weak, that are variables of threads, and whose function a resolver chooses."""
+    relocations: tuple[tuple[int, str], ...] = ()
+    """(number, symbol) of what is to be relocated, the symbol "" for none."""
+    with_addends: bool = True
     hash_style: str = "gnu"
     segments: tuple[tuple[int, int, int, int, int, int], ...] = ()
     """More program headers: (type, flags, offset, address, size in file, size in memory)."""
@@ -40,6 +48,22 @@ class AnElf:
 
     def __bytes__(self) -> bytes:
         return _Writer(self).write()
+
+
+def two_faced(mapped: AnElf, shown: AnElf) -> bytes:
+    """A file that musl maps as `mapped`, and that reads as `shown` where its addresses are taken for exact places.
+
+    Its segment is said to begin in the middle of a page of the file, and at the start of one in memory: the loader maps
+    the whole page. Both must be of one form and length.
+    """
+    content, shift = bytes(mapped), 0x800
+    other = bytes(shown)
+    assert len(content) == len(other) <= shift and mapped.bits == 64 and mapped.order == "<"
+    dynamic = struct.unpack_from("<Q", content, 64 + 56 + 8)[0]
+    header = bytearray(content.ljust(shift, b"\0"))
+    struct.pack_into("<Q", header, 64 + 8, shift)
+    struct.pack_into("<Q", header, 64 + 56 + 8, dynamic + shift)
+    return bytes(header) + other
 
 
 class _Writer:
@@ -97,6 +121,7 @@ class _Writer:
 
     def _tables(self, body: bytearray) -> list[tuple[int, int]]:
         elf = self.elf
+        numbers = {name: number for number, name in enumerate(("", *elf.undefined, *elf.defined))}
         symbols = [self._symbol("", 0), *(self._symbol(name, 0) for name in elf.undefined)]
         first_defined = len(symbols)
         symbols += [self._symbol(name, 1) for name in elf.defined]
@@ -112,13 +137,24 @@ class _Writer:
             entries.append((GNU_HASH, BASE + self._add(body, table)))
         if elf.versions:
             entries += [(VERNEED, BASE + self._add(body, self._needs())), (VERNEEDNUM, len(elf.versions))]
+        if elf.relocations:
+            table = b"".join(self._relocation(kind, numbers[name]) for kind, name in elf.relocations)
+            tag, size_tag = (RELA, RELASZ) if elf.with_addends else (REL, RELSZ)
+            entries += [(tag, BASE + self._add(body, table)), (size_tag, len(table))]
         return entries
+
+    def _relocation(self, kind: int, symbol: int) -> bytes:
+        info = symbol << 32 | kind if self.is64 else symbol << 8 | kind
+        numbers = (BASE, info, 0)[: 3 if self.elf.with_addends else 2]
+        return self._pack(f"{len(numbers)}{'Q' if self.is64 else 'I'}", *numbers)
 
     def _symbol(self, name: str, section: int) -> bytes:
         place = self._name(name) if name else 0
+        kind = 6 if name in self.elf.tls else 10 if name in self.elf.ifuncs else 2
+        info = (2 if name in self.elf.weak else 1) << 4 | kind
         if self.is64:
-            return self._pack("I2BH2Q", place, 0x12, 0, section, 0, 0)
-        return self._pack("3I2BH", place, 0, 0, 0x12, 0, section)
+            return self._pack("I2BH2Q", place, info, 0, section, 0, 0)
+        return self._pack("3I2BH", place, 0, 0, info, 0, section)
 
     def _needs(self) -> bytes:
         table = b""

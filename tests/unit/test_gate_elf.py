@@ -12,8 +12,8 @@ from fakes import elves
 from fakes.elves import AnElf
 from fakes.wheel_archives import DIST_INFO, EXTENSION, GRAFTED, Sample, native_wheel, wheel_file
 from mirror.core.gate import check
+from mirror.core.gate.alpine import WATCHED_SYMBOLS
 from mirror.core.gate.elf import ElfError, read_elf
-from mirror.core.gate.libraries import WATCHED_SYMBOLS
 from mirror.core.model import Target
 
 MUSL = "libc.musl-x86_64.so.1"
@@ -30,6 +30,11 @@ def needs(*libraries: str) -> Attack:
     return lambda elf: replace(elf, needed=(*elf.needed, *libraries))
 
 
+def alone(**fields: object) -> Attack:
+    """Attack by other contents of an extension module that needs nothing but libc."""
+    return with_(needed=(MUSL,), **fields)
+
+
 def patched(place: int, layout: str, *values: int) -> Attack:
     """Attack by numbers written over its bytes."""
 
@@ -44,6 +49,13 @@ def patched(place: int, layout: str, *values: int) -> Attack:
 def cut(size: int) -> Attack:
     """Attack by the first bytes alone."""
     return lambda elf: bytes(elf)[:size]
+
+
+def two_faced(elf: AnElf) -> bytes:
+    """Attack by other needed libraries in memory than at the same place of the file."""
+    return elves.two_faced(
+        replace(elf, needed=(MUSL, "libother-0a1b2c3.so.1")), replace(elf, needed=(MUSL, elf.needed[0]))
+    )
 
 
 LOADING: dict[str, tuple[str, Attack]] = {
@@ -75,16 +87,16 @@ LOADING: dict[str, tuple[str, Attack]] = {
     "libpython": ("elf-libpython", needs("libpython3.11.so.1.0")),
     "a library by its path": ("elf-needed-path", needs("/usr/lib/libevil.so")),
     "a library by a relative path": ("elf-needed-path", needs("../evil/libevil.so")),
-    "an absolute RPATH": ("elf-rpath", with_(rpath="/usr/local/lib")),
-    "an absolute RUNPATH": ("elf-rpath", with_(runpath="/tmp/build/lib")),
-    "an absolute path among others": ("elf-rpath", with_(runpath="$ORIGIN/../demo.libs:/opt/lib")),
-    "a relative path": ("elf-rpath", with_(runpath="lib")),
-    "an empty path": ("elf-rpath", with_(runpath="")),
-    "an empty path among others": ("elf-rpath", with_(runpath="$ORIGIN:")),
-    "a path of the platform": ("elf-rpath", with_(runpath="$ORIGIN/$LIB:$PLATFORM/x")),
-    "a path that only begins like $ORIGIN": ("elf-rpath", with_(runpath="$ORIGINAL/lib")),
-    "a path out of the wheel": ("elf-rpath-escape", with_(runpath="$ORIGIN/../../../lib")),
-    "a path out of the wheel and back": ("elf-rpath-escape", with_(runpath="${ORIGIN}/x/../../../../site-packages")),
+    "an absolute RPATH": ("elf-rpath", alone(rpath="/usr/local/lib")),
+    "an absolute RUNPATH": ("elf-rpath", alone(runpath="/tmp/build/lib")),
+    "an absolute path among others": ("elf-rpath", alone(runpath="$ORIGIN/../demo.libs:/opt/lib")),
+    "a relative path": ("elf-rpath", alone(runpath="lib")),
+    "an empty path": ("elf-rpath", alone(runpath="")),
+    "an empty path among others": ("elf-rpath", alone(runpath="$ORIGIN:")),
+    "a path of the platform": ("elf-rpath", alone(runpath="$ORIGIN/$LIB:$PLATFORM/x")),
+    "a path that only begins like $ORIGIN": ("elf-rpath", alone(runpath="$ORIGINAL/lib")),
+    "a path out of the wheel": ("elf-rpath-escape", alone(runpath="$ORIGIN/../../../lib")),
+    "a path out of the wheel and back": ("elf-rpath-escape", alone(runpath="${ORIGIN}/x/../../../../site-packages")),
     "text relocations by their tag": ("elf-textrel", with_(dynamic=((elves.TEXTREL, 0),))),
     "text relocations by the flag": ("elf-textrel", with_(dynamic=((elves.FLAGS, 4),))),
     "an executable stack": ("elf-execstack", with_(stack_flags=7)),
@@ -121,6 +133,20 @@ MALFORMED: dict[str, tuple[str, Attack]] = {
         "elf-malformed",
         with_(segments=((elves.LOAD, 4, 0, elves.BASE + 8, 64, 64),)),
     ),
+    "a loaded segment that begins elsewhere in its page": ("elf-malformed", two_faced),
+    "loaded segments in one page": (
+        "elf-malformed",
+        with_(segments=((elves.LOAD, 4, 0xE00, elves.BASE + 0xE00, 64, 64),)),
+    ),
+    "a loaded segment without bytes in the page of another": (
+        "elf-malformed",
+        with_(segments=((elves.LOAD, 4, 0xE00, elves.BASE + 0xE00, 0, 0),)),
+    ),
+    "a loaded segment at the end of numbers": (
+        "elf-malformed",
+        with_(segments=((elves.LOAD, 4, 0, (1 << 64) - 4096, 64, 4096),)),
+    ),
+    "a dynamic section of no length": ("elf-malformed", patched(64 + 56 + 32, "2Q", 0, 0)),
     "two dynamic sections": (
         "elf-malformed",
         with_(segments=((elves.DYNAMIC, 4, 64, elves.BASE + 64, 64, 64),)),
@@ -191,9 +217,10 @@ def test_compiled_code_is_found_by_its_magic(case: str) -> None:
         with_(interpreter="/lib/ld-musl-x86_64.so.1", kind=2),
         with_(needed=("libc.so", "libz.so.1")),
         with_(needed=(), versions={}),
-        with_(runpath=None, rpath="$ORIGIN"),
+        with_(runpath=None, rpath="$ORIGIN/../demo.libs"),
         with_(runpath="${ORIGIN}/../demo.libs:$ORIGIN"),
         with_(versions={"libstdc++.so.6": ("GLIBCXX_3.4", "CXXABI_1.3")}),
+        with_(versions={"libgcc_s-0cd532bd.so.1": ("GCC_3.0", "GLIBC_2.0")}),
         with_(undefined=("fts", "fts_openly", "prefix_fts_open")),
         with_(defined=("fts_open",), undefined=()),
         with_(kind=1),
@@ -299,9 +326,9 @@ def test_every_form_of_elf_is_read(bits: int, order: str, hash_style: str, machi
     read = read_elf(bytes(elf), WATCHED_SYMBOLS)
     assert (bits, order == "<", machine, 3) == (read.bits, read.little_endian, read.machine, read.kind)
     assert ("/lib/ld", ("liba.so", "libb.so"), "libme.so") == (read.interpreter, read.needed, read.soname)
-    assert ("$ORIGIN/a", "$ORIGIN/b") == read.search_path
+    assert (("$ORIGIN/a", "$ORIGIN/b"), "$ORIGIN/a:$ORIGIN/b") == (read.search_entries, read.search_path)
     assert (("liba.so", "A_1"), ("liba.so", "A_2"), ("libb.so", "B_1")) == read.versions
-    assert (frozenset({"fts_open"}), frozenset({"fts_close"})) == (read.undefined, read.defined)
+    assert (frozenset({"fts_open"}), frozenset({"fts_close"})) == (read.symbols.undefined, read.symbols.defined)
 
 
 def test_no_damage_makes_the_reader_fail_in_another_way() -> None:

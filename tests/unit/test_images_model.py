@@ -9,9 +9,10 @@ from mirror.adapters.images.model import labels, target_of
 from mirror.core.model import Base, Target
 
 
-def test_a_builders_labels_hold_its_target() -> None:
+@pytest.mark.parametrize(("label", "alpine"), [("3.22", (3, 22)), ("", None)])
+def test_a_builders_labels_hold_its_target(label: str, alpine: tuple[int, int] | None) -> None:
     """What the probe saw is read back from the labels, so that nothing is run to know it."""
-    target = Target(python="3.11", musl=(1, 2), architecture="aarch64")
+    target = Target(python="3.11", musl=(1, 2), architecture="aarch64", alpine=alpine)
     found = labels("builder", Base.ALPINE, "1f", request="2f", base="sha256:3f", target=target)
     assert {
         "org.mirror.role": "builder",
@@ -21,9 +22,10 @@ def test_a_builders_labels_hold_its_target() -> None:
         "org.mirror.base": "sha256:3f",
         "org.mirror.python": "3.11",
         "org.mirror.musl": "1.2",
+        "org.mirror.alpine": label,
         "org.mirror.architecture": "aarch64",
     } == found
-    assert target == target_of(found)
+    assert (target, alpine) == (target_of(found), target_of(found).alpine)
 
 
 @pytest.mark.parametrize(

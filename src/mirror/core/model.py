@@ -24,11 +24,14 @@ class Target:
     """One Python, musl version and architecture: what a wheel is compiled for.
 
     `python` is "X.Y"; `musl` is (major, minor) of PEP 656; `architecture` as in platform tags ("x86_64").
+    `alpine` is the release of the base image, None where that is no Alpine; targets that differ in it alone are equal,
+    since they install the same files.
     """
 
     python: str
     musl: tuple[int, int] = (1, 2)
     architecture: str = "x86_64"
+    alpine: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def platform(self) -> str:

@@ -30,7 +30,10 @@ import glob, json, os, platform, re, subprocess, sys
 loader = glob.glob("/lib/ld-musl-*.so.1")
 said = subprocess.run(loader[:1], stderr=subprocess.PIPE).stderr.decode() if loader else ""
 musl = re.search(r"Version (\\d+)\\.(\\d+)", said)
-print(json.dumps(["%d.%d" % sys.version_info[:2], musl and [int(n) for n in musl.groups()], platform.machine()]))
+release = open("/etc/alpine-release").read() if os.path.exists("/etc/alpine-release") else ""
+alpine = re.match(r"(\\d+)\\.(\\d+)", release)
+found = [[int(n) for n in numbers.groups()] if numbers else None for numbers in (musl, alpine)]
+print(json.dumps(["%d.%d" % sys.version_info[:2], *found, platform.machine()]))
 """
 
 
@@ -106,7 +109,7 @@ def last_reason(error: APIError) -> str:
 def probe(client: docker.DockerClient, image: str) -> Target:
     """Run an image's Python to see what it is. Raises UnusableError (`base-not-musl`, `base-unusable`)."""
     try:
-        python, musl, machine = json.loads(output_of(client, image, ["python3", "-c", _PROBE]))
+        python, musl, alpine, machine = json.loads(output_of(client, image, ["python3", "-c", _PROBE]))
     except (APIError, ContainerError) as error:
         raise UnusableError(
             "base-unusable",
@@ -120,7 +123,8 @@ def probe(client: docker.DockerClient, image: str) -> Target:
             f"{image} has no musl: wheels for Alpine cannot be compiled in it",
             hint="the base image must be python:X.Y-alpineX.Y or one made like it",
         )
-    return Target(python=python, musl=(musl[0], musl[1]), architecture=machine)
+    release = (alpine[0], alpine[1]) if alpine else None
+    return Target(python=python, musl=(musl[0], musl[1]), architecture=machine, alpine=release)
 
 
 def output_of(

@@ -15,6 +15,7 @@ REQUEST = "org.mirror.request"
 BASE = "org.mirror.base"
 PYTHON = "org.mirror.python"
 MUSL = "org.mirror.musl"
+ALPINE_RELEASE = "org.mirror.alpine"
 ARCHITECTURE = "org.mirror.architecture"
 BUILDER_NAMES = "mirror/builder:"
 """What the name of a builder image begins with."""
@@ -66,12 +67,26 @@ def labels(
     """The labels of an image that we build; those of a builder tell which base it was made of, and its target."""
     found = {ROLE: role, KIND: kind.value, INPUTS: inputs}
     if target is not None:
-        musl = f"{target.musl[0]}.{target.musl[1]}"
-        found |= {REQUEST: request, BASE: base, PYTHON: target.python, MUSL: musl, ARCHITECTURE: target.architecture}
+        found |= {REQUEST: request, BASE: base, PYTHON: target.python, ARCHITECTURE: target.architecture}
+        found |= {MUSL: _release(target.musl), ALPINE_RELEASE: _release(target.alpine) if target.alpine else ""}
     return found
+
+
+def _release(numbers: tuple[int, int]) -> str:
+    return f"{numbers[0]}.{numbers[1]}"
+
+
+def _numbers(release: str) -> tuple[int, int]:
+    major, minor = release.split(".")
+    return int(major), int(minor)
 
 
 def target_of(found: Mapping[str, str]) -> Target:
     """Read a builder's target back from its labels. Raises KeyError, ValueError where they are not ours."""
-    major, minor = found[MUSL].split(".")
-    return Target(python=found[PYTHON], musl=(int(major), int(minor)), architecture=found[ARCHITECTURE])
+    alpine = found.get(ALPINE_RELEASE)
+    return Target(
+        python=found[PYTHON],
+        musl=_numbers(found[MUSL]),
+        architecture=found[ARCHITECTURE],
+        alpine=_numbers(alpine) if alpine else None,
+    )

@@ -10,6 +10,7 @@ from itertools import chain
 from packaging.metadata import RawMetadata
 from packaging.tags import Tag
 
+from mirror.core.gate.alpine import WATCHED_SYMBOLS
 from mirror.core.gate.archive import read_members
 from mirror.core.gate.contents import (
     Installed,
@@ -23,7 +24,7 @@ from mirror.core.gate.contents import (
 from mirror.core.gate.elf import MAGIC, Elf, ElfError, read_elf
 from mirror.core.gate.entry_points import read_scripts
 from mirror.core.gate.identity import WheelName, find_dist_info, judge_metadata, judge_wheel_file, read_filename
-from mirror.core.gate.libraries import WATCHED_SYMBOLS, judge_libraries
+from mirror.core.gate.libraries import judge_libraries
 from mirror.core.gate.paths import folders_of, judge_names
 from mirror.core.gate.record import SIGNATURES, Digest, algorithms_of, judge_record
 from mirror.core.gate.repack import repack
@@ -165,7 +166,7 @@ def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     yield from judge_places(opened.placed, dist_info, expected)
     yield from judge_top_level(opened.placed, expected)
     yield from judge_scripts(opened.scripts, f"{dist_info}/entry_points.txt", expected)
-    yield from judge_libraries(read.elves, expected.target)
+    yield from judge_libraries(read.elves, opened.placed, expected.target)
     yield from judge_suffixes(read.elves, expected.target.python)
 
 

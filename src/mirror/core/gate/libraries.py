@@ -8,42 +8,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from mirror.core.gate.alpine import lacking
+from mirror.core.gate.contents import Installed
 from mirror.core.gate.elf import Elf
+from mirror.core.gate.loading import ROOT, Load, Loader, TooManyError, Tree, is_musl
+from mirror.core.gate.machines import MACHINES, Machine
 from mirror.core.gate.values import finding
 from mirror.core.model import Finding, Target
-
-
-@dataclass(frozen=True, slots=True)
-class _Machine:
-    """How an architecture shows in an ELF header, and what it is called.
-
-    `loader` is musl's name for it, which the loader's file bears. `alpine` are Alpine's own names, one of which libc's
-    soname bears: abuild makes `libc.musl-$CARCH.so.1`.
-    """
-
-    number: int
-    bits: int
-    little_endian: bool
-    loader: str
-    alpine: tuple[str, ...]
-
-
-_MACHINES = {
-    "x86_64": _Machine(62, 64, True, "x86_64", ("x86_64",)),
-    "i686": _Machine(3, 32, True, "i386", ("x86",)),
-    "aarch64": _Machine(183, 64, True, "aarch64", ("aarch64",)),
-    "armv7l": _Machine(40, 32, True, "armhf", ("armv7", "armhf")),
-    "ppc64le": _Machine(21, 64, True, "powerpc64le", ("ppc64le",)),
-    "s390x": _Machine(22, 64, False, "s390x", ("s390x",)),
-    "riscv64": _Machine(243, 64, True, "riscv64", ("riscv64",)),
-    "loongarch64": _Machine(258, 64, True, "loongarch64", ("loongarch64",)),
-}
-"""musl takes any name that begins with `libc.` for itself, so Alpine's armv7 runs what was linked on its armhf."""
-
-WATCHED_SYMBOLS = re.compile(rb"fts(?:64)?_(?:open|read|children|set|close)")
-"""Debian's musl has the fts family, Alpine's has not."""
 
 _GLIBC = re.compile(
     r"(ld-linux.*|ld64)\.so\.\d+"
@@ -53,39 +25,40 @@ _GLIBC = re.compile(
 _ZLIB = "libz.so.1"
 """Alpine's package manager stands on it, so every Alpine has it; auditwheel's musllinux policy leaves it out too."""
 _LIBPYTHON = re.compile(r"libpython\d.*\.so.*")
-_ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})(/.*)?", re.DOTALL)
-_RELOCATABLE = 1
-"""e_type of an object file: a linker's input, which no loader sees."""
+_ORIGIN = re.compile(r"\$(?:ORIGIN|\{ORIGIN\})((?:/[^$]*)?)", re.DOTALL)
+_RELOCATABLE, _EXECUTABLE = 1, 2
+"""e_type of an object file, a linker's input which no loader sees; and of a program at a fixed address."""
 
 
-def judge_libraries(elves: Mapping[str, Elf], target: Target) -> Iterator[Finding]:
-    """Judge every ELF file, by itself and by what the others bring."""
-    machine = _MACHINES[target.architecture]
-    brought = {posixpath.basename(member) for member in elves} | {elf.soname for elf in elves.values() if elf.soname}
-    defined = frozenset[str]().union(*(elf.defined for elf in elves.values()))
+def judge_libraries(elves: Mapping[str, Elf], placed: tuple[Installed, ...], target: Target) -> Iterator[Finding]:
+    """Judge every ELF file, by itself and by what the others bring, where `placed` says that they are installed."""
+    machine = MACHINES[target.architecture]
+    tree = Tree(placed, target.python)
+    system = _system(machine)
+    loadable: dict[str, Elf] = {}
     for member, elf in elves.items():
         if (elf.machine, elf.bits, elf.little_endian) != (machine.number, machine.bits, machine.little_endian):
             yield finding("elf-machine", f"expected {target.architecture}, got {_machine_name(elf)}", member)
-        elif elf.kind != _RELOCATABLE:
+        elif elf.kind != _RELOCATABLE and member in tree.paths:
+            loadable[member] = elf
             yield from _judge_loading(elf, machine, member)
-            yield from _judge_needed(elf, machine, brought, member)
-            yield from _judge_search_path(elf, member)
-            missing = ", ".join(sorted(elf.undefined - defined))
-            if missing:
-                yield finding("elf-not-on-alpine", f"needs what Alpine's musl lacks: {missing}", member)
+            yield from _judge_relocations(elf, machine, member)
+            yield from _judge_needed(elf, system, member)
+            yield from _judge_search_path(elf, tree, member)
+    yield from _judge_loads(Loader(tree=tree, elves=loadable, system=system), target)
 
 
 def _machine_name(elf: Elf) -> str:
     order = "little" if elf.little_endian else "big"
-    known = (name for name, machine in _MACHINES.items() if machine.number == elf.machine)
+    known = (name for name, machine in MACHINES.items() if machine.number == elf.machine)
     return f"{next(known, f'machine {elf.machine}')} with {elf.bits} bits, {order}-endian"
 
 
-def _judge_loading(elf: Elf, machine: _Machine, member: str) -> Iterator[Finding]:
+def _judge_loading(elf: Elf, machine: Machine, member: str) -> Iterator[Finding]:
     loader = f"/lib/ld-musl-{machine.loader}.so.1"
     if elf.interpreter not in {None, loader}:
         yield finding("elf-interpreter", f"expected {loader}, got {elf.interpreter}", member)
-    glibc = sorted({version for _, version in elf.versions if version.startswith("GLIBC_")})
+    glibc = sorted({version for library, version in elf.versions if _is_of_glibc(library, version)})
     if glibc:
         yield finding("elf-glibc-symbols", f"needs symbols of glibc: {', '.join(glibc)}", member)
     if elf.has_text_relocations:
@@ -94,12 +67,36 @@ def _judge_loading(elf: Elf, machine: _Machine, member: str) -> Iterator[Finding
         yield finding("elf-execstack", "asks for an executable stack", member)
 
 
-def _judge_needed(elf: Elf, machine: _Machine, brought: set[str], member: str) -> Iterator[Finding]:
-    # musl's own soname is libc.so; Alpine's linker writes the name with the architecture.
-    base = {f"ld-musl-{machine.loader}.so.1", "libc.so", _ZLIB}
-    base |= {f"libc.musl-{architecture}.so.1" for architecture in machine.alpine}
+def _is_of_glibc(library: str, version: str) -> bool:
+    """Whether a symbol's version is glibc's: libgcc has a `GLIBC_2.0` of its own on some architectures."""
+    return version.startswith("GLIBC_") and not library.startswith("libgcc_s")
+
+
+def _judge_relocations(elf: Elf, machine: Machine, member: str) -> Iterator[Finding]:
+    """Find what musl's loader stops at. A static program relocates itself, and is judged by nobody else."""
+    if elf.is_pie and elf.interpreter is None and not elf.needed:
+        return
+    if elf.symbols.ifuncs:
+        names = ", ".join(sorted(elf.symbols.ifuncs)[:5])
+        yield finding("elf-ifunc", f"brings functions that are chosen when it is loaded (ifunc): {names}", member)
+    elif machine.ifunc in elf.relocations.kinds:
+        yield finding("elf-ifunc", "calls functions that are chosen when it is loaded (IRELATIVE relocations)", member)
+    unknown = sorted(elf.relocations.kinds - machine.relocations - {machine.ifunc})
+    if unknown:
+        numbers = ", ".join(map(str, unknown[:5]))
+        yield finding("elf-relocation", f"has relocations that musl does not know: type {numbers}", member)
+
+
+def _system(machine: Machine) -> frozenset[str]:
+    """The libraries that every Alpine has. musl's own soname is libc.so; Alpine's linker writes its own name for it."""
+    libc = {f"libc.musl-{architecture}.so.1" for architecture in machine.alpine}
+    return frozenset({f"ld-musl-{machine.loader}.so.1", "libc.so", _ZLIB, *libc})
+
+
+def _judge_needed(elf: Elf, system: frozenset[str], member: str) -> Iterator[Finding]:
+    """Judge the needed libraries that can be judged by their names alone."""
     for library in dict.fromkeys(elf.needed):
-        if library in base:
+        if library in system:
             continue
         if _GLIBC.fullmatch(library):
             yield finding("elf-glibc", f"needs {library} of glibc", member)
@@ -107,16 +104,84 @@ def _judge_needed(elf: Elf, machine: _Machine, brought: set[str], member: str) -
             yield finding("elf-libpython", f"needs {library}; extensions get Python from the process", member)
         elif "/" in library:
             yield finding("elf-needed-path", f"needs {library}: expected a name, got a path", member)
-        elif library not in brought:
-            yield finding("elf-external-library", f"needs {library}, which is not in the wheel", member)
+        elif is_musl(library):
+            yield finding("elf-external-library", f"needs {library}, for which musl takes itself", member)
 
 
-def _judge_search_path(elf: Elf, member: str) -> Iterator[Finding]:
-    for entry in dict.fromkeys(elf.search_path):
+def _judge_search_path(elf: Elf, tree: Tree, member: str) -> Iterator[Finding]:
+    for entry in dict.fromkeys(elf.search_entries):
         origin = _ORIGIN.fullmatch(entry)
         if origin is None:
             yield finding("elf-rpath", f"expected $ORIGIN/..., got {entry or 'an empty entry'}", member)
-            continue
-        place = posixpath.normpath(posixpath.join(posixpath.dirname(member), f".{origin[1] or ''}"))
-        if place == ".." or place.startswith("../"):
+        elif not _stays(tree, member, origin[1]):
             yield finding("elf-rpath-escape", f"looks for libraries outside the wheel: {entry}", member)
+
+
+def _stays(tree: Tree, member: str, rest: str) -> bool:
+    """Whether a path from a file's folder stays where the wheel is installed, on the whole way.
+
+    That is site-packages; for what is installed elsewhere, also the folders there that the wheel has files in.
+    """
+    here = posixpath.dirname(tree.paths[member])
+    floor = tree.site if _is_below(here, tree.site) else ROOT
+    for part in rest.split("/"):
+        here = posixpath.normpath(posixpath.join(here, part))
+        if not _is_below(here, floor):
+            return False
+    return _is_below(here, tree.site) or here in tree.own_folders
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _judge_loads(loader: Loader, target: Target) -> Iterator[Finding]:
+    """Judge what comes of it when musl loads the files, each with what it needs."""
+    named = {elf.soname: member for member, elf in loader.elves.items() if elf.soname}
+    named |= {posixpath.basename(member): member for member in loader.elves}
+    try:
+        for load in loader.loads():
+            yield from _judge_missing(load, named)
+            yield from _judge_symbols(load, loader.elves, target)
+            if not _is_program(load.root, loader.elves[load.root]):
+                yield from _judge_static_tls(load, loader.elves)
+    except TooManyError:
+        yield finding("elf-library-not-found", "its libraries need each other in too many ways to follow")
+
+
+def _judge_missing(load: Load, named: Mapping[str, str]) -> Iterator[Finding]:
+    """Find libraries that musl does not find; `named` says where the wheel has a file or a soname of that name."""
+    for member, library in load.missing:
+        if _GLIBC.fullmatch(library) or _LIBPYTHON.fullmatch(library) or "/" in library:
+            continue
+        if library in named:
+            where = f"the wheel has it at {named[library]}, where musl does not find it by this name"
+            yield finding("elf-library-not-found", f"needs {library}: {where}", member)
+        else:
+            yield finding("elf-external-library", f"needs {library}, which is not in the wheel", member)
+
+
+def _judge_symbols(load: Load, elves: Mapping[str, Elf], target: Target) -> Iterator[Finding]:
+    brought = frozenset[str]().union(*(elves[member].symbols.defined for member in load.members))
+    where = "Alpine" if target.alpine is None else f"Alpine {target.alpine[0]}.{target.alpine[1]}"
+    for member in load.members:
+        missing = ", ".join(lacking(elves[member], brought, target))
+        if missing:
+            yield finding("elf-not-on-alpine", f"needs what {where}'s musl lacks: {missing}", member)
+
+
+def _judge_static_tls(load: Load, elves: Mapping[str, Elf]) -> Iterator[Finding]:
+    """Find variables of threads at fixed offsets: musl has room for those that are there at the start alone."""
+    brought = frozenset[str]().union({""}, *(elves[member].symbols.tls for member in load.members))
+    for member in load.members:
+        if elves[member].relocations.fixed_tls & brought:
+            yield finding(
+                "elf-static-tls",
+                "has variables of threads that must be there when the process starts (initial-exec TLS)",
+                member,
+            )
+
+
+def _is_program(member: str, elf: Elf) -> bool:
+    """Whether it is what a process starts with: then all that it needs is there from the start."""
+    return elf.kind == _EXECUTABLE or (elf.interpreter is not None and ".so" not in posixpath.basename(member))
