@@ -227,7 +227,7 @@ class Pipeline:
         try:
             problem = clean_room.problem(ended, answers.keys(), ours)
             verified = None if problem else clean_room.verified(ended, window.bytes_served)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             # What was installed has run in there: its word is a stranger's too.
             problem, verified = f"the clean room's answer cannot be read: {type(error).__name__}", None
         if problem:

@@ -455,6 +455,10 @@ class TestCleanRoom:
             (Answer(value={"ok": True}), "the clean room's answer cannot be read: KeyError"),
             (Answer(value={"ok": True, "installed": 1}), "the clean room's answer cannot be read: TypeError"),
             (Answer(value={"ok": True, "installed": [["a"]]}), "the clean room's answer cannot be read: ValueError"),
+            (
+                Answer(value={**proved(*INSTALLED).value, "seconds": 10**400}),
+                "the clean room's answer cannot be read: OverflowError",
+            ),
         ],
     )
     def test_a_problem_is_the_reports_error(self, house: House, answer: Answer, error: str) -> None:

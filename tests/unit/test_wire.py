@@ -100,7 +100,16 @@ def test_the_reader_keeps_no_more_than_a_frame() -> None:
         (b"{", "a result that is no JSON"),
         (b"\xff\xfe", "a result that is no JSON"),
         (b"[" * 100_000, "a result that is no JSON"),
-        (b"1" * 10_000, "a result that is no JSON"),
+        (b"1" * 10_000, "a number of 9223372036854775808 or more in a result"),
+        (b'{"seconds": 9223372036854775808}', "a number of 9223372036854775808 or more in a result"),
+        (b'{"a": [-9223372036854775808]}', "a number of 9223372036854775808 or more in a result"),
+        (b'{"seconds": ' + b"9" * 400 + b"}", "a number of 9223372036854775808 or more in a result"),
+        (b'{"message": "' + b"x" * 65_537 + b'"}', "a text of 65537 characters in a result, where 65536 is the limit"),
+        (b'{"' + b"x" * 65_537 + b'": 1}', "a text of 65537 characters in a result, where 65536 is the limit"),
+        (b'{"message": "\\ud800"}', "a text that is no Unicode in a result"),
+        (b'{"\\udfff": 1}', "a text that is no Unicode in a result"),
+        (b'{"a": [' + b"1," * 50_000 + b"1]}", "a result of more than 50000 values"),
+        (b'{"a": ' + b"[[]," * 7 + b"[[]]" + b"]" * 7 + b"}", "a result nested more than 8 deep"),
         (b"[]", "a result that is no object"),
         (b'{"seconds": Infinity}', "a result that is no JSON"),
         (b'{"seconds": NaN}', "a result that is no JSON"),
@@ -115,6 +124,20 @@ def test_a_result_that_is_none(payload: bytes, message: str) -> None:
     """A result is a JSON object, whatever somebody sends in its place."""
     with pytest.raises(WireError, match=f"^{message}$"):
         read_result(payload)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"ok": True, "seconds": 2**63 - 1, "less": 1 - 2**63, "text": "x" * 65_536},
+        {"message": "\U0001f40d", "list": [1] * 49_000},
+        {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": "deepest"}}}}}}}},
+    ],
+    ids=["numbers and text", "values", "depth"],
+)
+def test_a_result_at_its_limits(value: dict[str, object]) -> None:
+    """The limits themselves are allowed."""
+    assert value == read_result(json.dumps(value).encode())
 
 
 def test_a_task_arrives(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ FRAME_LIMIT = 1 << 20
 
 DEEPEST = 8
 """Levels of a result: the agent's have four."""
+MOST_VALUES = 50_000
+"""In a result, at all levels: a clean room of five thousand packages has fewer."""
+LONGEST_TEXT = 1 << 16
+"""Characters of one text in a result, and of one key: the agent's longest has 8,192."""
+LARGEST_NUMBER = 1 << 63
+"""Whole numbers of a result are below it: Python's have no end, and a float of such a one is an error."""
 
 # to the agent
 TASK, INPUT, INPUT_END, HEAD, BODY, BODY_END = 1, 2, 3, 4, 5, 6
@@ -94,13 +100,19 @@ class FrameReader:
 def read_result(payload: bytes) -> dict[str, Any]:
     """The value of a RESULT frame. Raises WireError where it is no JSON object such as the agent sends."""
     try:
-        value = json.loads(payload, parse_float=_finite, parse_constant=_finite)
+        value = json.loads(payload, parse_int=_bounded, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:  # RecursionError: a hundred thousand open brackets
         raise WireError("a result that is no JSON") from error
     if not isinstance(value, dict):
         raise WireError("a result that is no object")
-    if not _is_flat(value):
-        raise WireError(f"a result nested more than {DEEPEST} deep")
+    _check(value)
+    return value
+
+
+def _bounded(text: str) -> int:
+    value = int(text) if len(text) <= len(str(-LARGEST_NUMBER)) else LARGEST_NUMBER
+    if abs(value) >= LARGEST_NUMBER:
+        raise WireError(f"a number of {LARGEST_NUMBER} or more in a result")
     return value
 
 
@@ -112,17 +124,40 @@ def _finite(text: str) -> float:
     return value
 
 
-def _is_flat(value: object) -> bool:
-    """Whether nothing in there is nested deeper than DEEPEST: showing a value takes a stack, too."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return not any(isinstance(left, dict | list) for left in level)
+def _check(value: dict[str, Any]) -> None:
+    """Raises WireError for what is deeper, more, or longer than a result is, and for text that is no Unicode.
+
+    Showing a value takes a stack, too, and writing down half of a surrogate pair is an error.
+    """
+    level: list[object] = [value]
+    depth = seen = 0
+    while level:
+        seen += len(level)
+        if seen > MOST_VALUES:
+            raise WireError(f"a result of more than {MOST_VALUES} values")
+        if depth == DEEPEST and any(isinstance(found, dict | list) for found in level):
+            raise WireError(f"a result nested more than {DEEPEST} deep")
+        for found in level:
+            if isinstance(found, str):
+                _check_text(found)
+        level = [inner for outer in level for inner in _inner(outer)]
+        depth += 1
+
+
+def _inner(value: object) -> Iterator[object]:
+    """What a list holds; an object's keys and values."""
+    if isinstance(value, dict):
+        yield from value
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _check_text(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise WireError(f"a text of {len(text)} characters in a result, where {LONGEST_TEXT} is the limit")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise WireError("a text that is no Unicode in a result")
 
 
 def send_task(
