@@ -37,9 +37,11 @@ import ctypes, os, signal, socket, stat, struct, sys, time
 from wheelwright import leave
 libc = ctypes.CDLL(None, use_errno=True)
 NUMBERS = {
-    "x86_64": {"add_key": 248, "perf_event_open": 298, "process_vm_readv": 310, "bpf": 321, "userfaultfd": 323},
-    "aarch64": {"add_key": 217, "perf_event_open": 241, "process_vm_readv": 270, "bpf": 280, "userfaultfd": 282},
-}[os.uname().machine]
+    "x86_64": {"add_key": 248, "perf_event_open": 298, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
+               "bpf": 321, "userfaultfd": 323},
+    "aarch64": {"add_key": 217, "perf_event_open": 241, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
+                "bpf": 280, "userfaultfd": 282},
+}[os.uname().machine] | {"pidfd_getfd": 438}
 NEWNS, NEWUSER, NEWNET = 0x20000, 0x10000000, 0x40000000
 def call(name, *arguments):
     return libc.syscall(NUMBERS.get(name, name), *arguments)
@@ -76,6 +78,16 @@ for folder in ("/root", "/home", "/mnt", os.path.expanduser("~"), "/"):
 return False
 """
 MOUNT = """return not libc.mount(b"x", b"/scratch/tmp", b"tmpfs", 0, None)"""
+HOLD_A_CHILD = """
+child = os.fork()
+if not child:
+    time.sleep(5)
+    os._exit(0)
+is_held = libc.ptrace(16, child, None, None) == 0
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+return is_held
+"""
 REMOUNT = "(lambda path: libc.mount(None, path.encode(), None, 0x1020, None))"
 """Make writable what is mounted read-only: MS_REMOUNT and MS_BIND."""
 GATEWAY = reach("AF_INET", "('{gateway}', {port})")
@@ -175,6 +187,14 @@ PROBES = (
             "places = struct.pack('2P', ctypes.addressof(text), 8)\n"
             "return call('process_vm_readv', os.getpid(), places, ctypes.c_ulong(1), places, ctypes.c_ulong(1), "
             "ctypes.c_ulong(0)) == 8",
+            "write another process's memory": "text = ctypes.create_string_buffer(8)\n"
+            "places = struct.pack('2P', ctypes.addressof(text), 8)\n"
+            "return call('process_vm_writev', os.getpid(), places, ctypes.c_ulong(1), places, ctypes.c_ulong(1), "
+            "ctypes.c_ulong(0)) == 8",
+            "hold another process by ptrace": HOLD_A_CHILD,
+            "take another process's descriptor": "return call('pidfd_getfd', os.pidfd_open(os.getpid()), 1, 0) >= 0",
+            "compare two processes": "return call('kcmp', os.getpid(), os.getppid(), 2, "
+            "ctypes.c_ulong(0), ctypes.c_ulong(0)) >= 0",
         },
         down=options(security_opt=["no-new-privileges", "seccomp=unconfined"]),
     ),

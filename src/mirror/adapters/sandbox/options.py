@@ -100,9 +100,9 @@ def system_calls() -> str:
     """The seccomp profile of every sandbox, as JSON.
 
     Docker's default one for a container without capabilities (moby 20.10.24, profiles/seccomp/default.json, with some
-    harmless calls of later kernels), without three things that older engines allow: vsock sockets, which reach a
-    virtual machine's host and know no network namespaces; and socketcall and io_uring, which make them out of a
-    filter's sight.
+    harmless calls of later kernels), without four things that engines allow: vsock sockets, which reach a virtual
+    machine's host and know no network namespaces; socketcall and io_uring, which make them out of a filter's sight; and
+    ptrace, with which a build could hold the agent and speak in its place: both are the same user's processes.
     """
     return json.dumps(json.loads((resources.files("mirror.adapters.sandbox") / "seccomp.json").read_text()))
 
