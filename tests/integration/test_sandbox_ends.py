@@ -101,6 +101,20 @@ CASES = (
     ),
     Case(name="ends at once", program="os._exit(0)", end=End.CRASHED, message="it ended without a result"),
     Case(
+        name="ends as if its wire had been cut",
+        program="os._exit(71)",
+        end=End.CRASHED,
+        message="it ended without a result",
+    ),
+    Case(
+        name="closes its wire and goes on",
+        program="import time\nfor number in (0, 1, 2): os.close(number)\ntime.sleep(60)",
+        end=End.SILENCE,
+        message="said nothing for 8 s",
+        limits=replace(QUICK, silence_s=8),
+        within_s=18,
+    ),
+    Case(
         name="ends in the middle of a frame",
         program="send(frame(RESULT, 0, b'{}')[:-1])",
         end=End.CRASHED,

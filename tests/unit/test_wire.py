@@ -159,8 +159,22 @@ def test_a_task_arrives(tmp_path: Path) -> None:
     assert b"" == source.read()
 
 
+@given(data=st.data())
+def test_a_task_that_is_cut_off(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Wherever the wire is cut, the agent outlives it for a while, by which its tool tells that from a crash."""
+    sent = bytearray()
+    wire.send_task(sent.extend, {"command": "compile"}, {"a.txt": b"a" * 5000})
+    whole = bytes(sent)[4 + int.from_bytes(sent[:4], "big") :]
+    end = FromTool(io.BytesIO(whole[: data.draw(st.integers(0, len(whole) - 1))]))
+    with pytest.raises(EOFError, match=r"^somebody closed the wire$"):
+        end.receive_task(tmp_path_factory.mktemp("inputs"))
+    assert end.lingered
+
+
 class FromTool(agent_wire.Wire):
     """The agent's end, with an output of its own: the real one takes over the process's stdout."""
+
+    lingered = False
 
     def __init__(self, source: io.BufferedIOBase | io.BytesIO) -> None:
         self._in = source  # type: ignore[assignment]
@@ -169,6 +183,9 @@ class FromTool(agent_wire.Wire):
         self._lock = threading.Lock()
         self._answers = {}
         self._streams = 0
+
+    def _linger(self) -> None:
+        self.lingered = True
 
     @property
     def sent(self) -> list[tuple[int, int, bytes]]:

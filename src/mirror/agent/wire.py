@@ -13,6 +13,7 @@ import queue
 import struct
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -21,6 +22,11 @@ HEADER = struct.Struct("!BII")
 CHUNK = 1 << 18
 FRAME_LIMIT = 1 << 20
 """The tool takes no longer payload."""
+LINGER_S = 10
+"""How long a sandbox outlives its wire, and its result.
+
+A wire that somebody has cut is told from a sandbox that has ended by this: its container still runs.
+"""
 
 # from the tool
 TASK, INPUT, INPUT_END, HEAD, BODY, BODY_END = 1, 2, 3, 4, 5, 6
@@ -61,12 +67,22 @@ class Wire:
     def _read(self) -> Frame:
         header = self._in.read(HEADER.size)
         if len(header) < HEADER.size:
-            raise EOFError("the tool closed the wire")
+            raise EOFError("somebody closed the wire")
         kind, stream, length = HEADER.unpack(header)
-        return kind, stream, self._in.read(length)
+        data = self._in.read(length)
+        if len(data) < length:
+            raise EOFError("somebody closed the wire")
+        return kind, stream, data
 
     def receive_task(self, folder: Path) -> dict[str, Any]:
         """Read the task and unpack its inputs into `folder`."""
+        try:
+            return self._receive_task(folder)
+        except EOFError:
+            self._linger()
+            raise
+
+    def _receive_task(self, folder: Path) -> dict[str, Any]:
         _, _, data = self._read()
         inputs = _Inputs(self._read)
         with tarfile.open(fileobj=inputs, mode="r|") as archive:
@@ -76,7 +92,7 @@ class Wire:
         return task
 
     def serve(self) -> None:
-        """Start to hand the tool's answers to whoever asked; ends the process when the tool closes the wire."""
+        """Start to hand the tool's answers to whoever asked; ends the process soon after the wire was closed."""
         threading.Thread(target=self._pump_answers, daemon=True).start()
 
     def _pump_answers(self) -> NoReturn:
@@ -86,6 +102,8 @@ class Wire:
                 answer = self._answers.get(stream)
                 if answer is not None:
                     answer.put((kind, data))
+        except EOFError:
+            self._linger()
         finally:
             os._exit(71)
 
@@ -120,7 +138,7 @@ class Wire:
                 self.send(OUTPUT, number, chunk)
 
     def result(self, value: dict[str, Any]) -> None:
-        """Send the result, after what is still in the log's pipe."""
+        """Send the result, after what is still in the log's pipe; then wait for the tool to end this sandbox."""
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
@@ -129,6 +147,10 @@ class Wire:
         if len(payload) > FRAME_LIMIT:
             payload = json.dumps({"ok": False, "message": f"a result of {len(payload)} bytes"}).encode()
         self.send(RESULT, 0, payload)
+        self._linger()
+
+    def _linger(self) -> None:
+        time.sleep(LINGER_S)
 
 
 class _Inputs(io.RawIOBase):

@@ -29,8 +29,8 @@ OUTPUTS = 8
 """An output's number is below this."""
 TICK_S = 0.5
 """How often the clocks are looked at."""
-END_WAIT_S = 10
-"""How long a container that closed the wire has to be gone."""
+END_WAIT_S = 5
+"""How long a container whose wire has ended has to be gone: half as long as the agent outlives its wire."""
 ENGINE_ERRORS = (DockerException, requests.RequestException, OSError)
 
 
@@ -161,7 +161,11 @@ class Conversation:
         return Sent(end=End.FINISHED, value=value, outputs=outputs)
 
     def _left(self, crashed: Sent) -> Sent:
-        """Nobody is at the other end any more: because the container has ended, or because the wire was cut?"""
+        """Why is nobody at the other end any more: because the container has ended, or because the wire was cut?
+
+        By what the engine says of the container alone. The engine ends a wire that nobody has cut only with its
+        container, whatever the programs in there close: its process 1, which is the engine's own, keeps the other end.
+        """
         try:
             self._container.wait(timeout=END_WAIT_S)  # so that inspect tells its own exit code, not our kill's
         except ENGINE_ERRORS:

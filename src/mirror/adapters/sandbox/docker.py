@@ -25,8 +25,6 @@ RESTART_S = 30.0
 """How long an engine may take to be there again."""
 REMOVALS = 3
 """How often it is tried to remove a container."""
-WIRE_CLOSED = 71
-"""The agent's exit status when nobody is at the other end of the wire any more."""
 
 
 class DockerSandbox:
@@ -192,7 +190,10 @@ class DockerSandbox:
         return self._images[image]
 
     def _how_it_ended(self, container: Any, task: Task, sent: Sent) -> tuple[int | None, Sent]:
-        """Its exit code, and what the engine knows better than the wire. The container has ended."""
+        """Its exit code, and what the engine knows better than the wire. The container has ended.
+
+        The exit code decides nothing: whoever is in there chooses it.
+        """
         try:
             container.reload()
         except NotFound as error:
@@ -202,8 +203,6 @@ class DockerSandbox:
         if failed and (state.get("OOMKilled") or _tells_of_oom(sent.value)):
             most = f"{task.limits.memory_bytes / 2**30:.2f} GiB"
             sent = Sent(end=End.OUT_OF_MEMORY, message=f"it, or a program it started, needed more than {most}")
-        elif sent.end is End.CRASHED and state.get("ExitCode") == WIRE_CLOSED:
-            sent = Sent(end=End.LOST, message="the wire to the sandbox was cut")
         elif sent.end is End.CRASHED and self._was_killed(container, state):
             sent = Sent(end=End.LOST, message="somebody killed its container from outside")
         return state.get("ExitCode"), sent
