@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mirror.core.history import Saved, Served
-from mirror.server.served import Downloads, NginxCounts, count_downloads, read_datagram, saved_by
+from mirror.server.served import Downloads, NginxCounts, Told, count_downloads, read_datagram, saved_by
 
 WHEEL = "demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl"
 PATH = f"/mirror/alpine/+f/ab1/cdef/{WHEEL}"
@@ -120,13 +120,16 @@ def test_what_was_spared() -> None:
     assert Saved(downloads=6, size_bytes=36, compile_seconds=180.0) == saved_by(served, {("demo", "1.0"): 60.0})
 
 
-def datagram(**changes: str) -> bytes:
+NUMPY = "/mirror/alpine/+f/abc/0123456789abc/numpy-1.0-py3-none-any.whl"
+
+
+def datagram(**changes: object) -> bytes:
     """What nginx sends (RFC 3164, with JSON for its message), about a wheel that pip got."""
     said = {
         "method": "GET",
         "status": "200",
         "size": "1000",
-        "path": "/mirror/alpine/+f/abc/def/numpy-1.0-py3-none-any.whl",
+        "path": NUMPY,
         "agent": "pip/26.0 {}",
     }
     return b"<190>Nov 25 12:00:00 nginx: " + json.dumps({**said, **changes}).encode()
@@ -134,14 +137,22 @@ def datagram(**changes: str) -> bytes:
 
 def test_what_the_proxy_has_served_is_counted() -> None:
     """A wheel of ours that an installer got whole, and nothing else that is told, or could not have been."""
-    assert ("numpy-1.0-py3-none-any.whl", 1000) == read_datagram(datagram())
+    told = read_datagram(datagram())
+    assert Told(path=NUMPY, size_bytes=1000) == told
+    assert "numpy-1.0-py3-none-any.whl" == told.filename
     others = (
         datagram(method="HEAD"),
         datagram(status="206"),
         datagram(agent="Mozilla/5.0"),
-        datagram(path="/root/pypi/+f/abc/def/numpy-1.0-py3-none-any.whl"),
-        datagram(path="/mirror/alpine/+f/abc/def/numpy-1.0.tar.gz"),
-        datagram(size="much"),
+        datagram(path=NUMPY.replace("mirror/alpine", "root/pypi")),
+        datagram(path=NUMPY.replace("-py3-none-any.whl", ".tar.gz")),
+        *(datagram(size=size) for size in ("much", "-1", "1" * 16, 10**30, 1e300, "٣", "", None, [1])),
+        datagram(path=NUMPY.replace("numpy", "n" * 300)),
+        datagram(path=NUMPY.replace("abc/", "../../../")),
+        datagram(path=NUMPY.replace("numpy", "../numpy")),
+        datagram(path=NUMPY + "\n"),
+        datagram(path=NUMPY.replace("numpy", "num\x00py")),
+        datagram(path=[NUMPY]),
         b"<190>nginx: {",
         b"<190>nginx: []",
         b"\xff",
@@ -151,15 +162,53 @@ def test_what_the_proxy_has_served_is_counted() -> None:
     assert [None] * len(others) == [read_datagram(one) for one in others]
 
 
-def test_the_proxys_datagrams_reach_the_counts(tmp_path: Path) -> None:
-    """One for each download."""
-    downloads = Downloads(tmp_path / "served.sqlite")
-    counts = NginxCounts(downloads, ("127.0.0.1", 0))
+def sent(folder: Path, *datagrams: bytes) -> tuple[Served, ...] | None:
+    """The counts after these datagrams, and one more that counts."""
+    file = folder / "files" / NUMPY.lstrip("/")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x" * 1500)
+    downloads = Downloads(folder / "served.sqlite")
+    counts = NginxCounts(downloads, folder / "files", ("127.0.0.1", 0))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for message in (datagram(), b"nonsense", datagram()):
+        for message in (*datagrams, datagram()):
             sender.sendto(message, counts.address)
     deadline = time.monotonic() + 30
-    while sum(one.downloads for one in downloads.all() or ()) < 2:
+    while not downloads.all():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert (Served(filename="numpy-1.0-py3-none-any.whl", downloads=2, size_bytes=2000),) == downloads.all()
+    return downloads.all()
+
+
+def test_the_proxys_datagrams_reach_the_counts(tmp_path: Path) -> None:
+    """One for each download, and never more bytes than the file has."""
+    found = sent(tmp_path, datagram(size="999999999999999"), b"nonsense")
+    assert (Served(filename="numpy-1.0-py3-none-any.whl", downloads=2, size_bytes=2500),) == found
+
+
+def test_no_datagram_counts_what_is_not_there(tmp_path: Path) -> None:
+    """Nor ends the counting, whatever it says."""
+    made_up = [datagram(path=NUMPY.replace("numpy", f"made_up_{number}")) for number in range(50)]
+    found = sent(tmp_path, *made_up, datagram(size=10**30), datagram(size=-1), b"{" * 8000, b"")
+    assert (Served(filename="numpy-1.0-py3-none-any.whl", downloads=1, size_bytes=1000),) == found
+
+
+def test_what_cannot_be_written_is_dropped(tmp_path: Path) -> None:
+    """No number that SQLite has not stays in the way of those that it has."""
+    downloads = Downloads(tmp_path / "served.sqlite")
+    downloads.count(WHEEL, 10**30)
+    assert () == downloads.all()
+    downloads.count(WHEEL, 10)
+    assert (Served(filename=WHEEL, downloads=1, size_bytes=10),) == downloads.all()
+
+
+class Broken:
+    """Counts nothing, and raises."""
+
+    def count(self, filename: str, size_bytes: int) -> None:
+        raise OverflowError(filename)
+
+
+def test_who_installs_gets_the_wheel_whatever_becomes_of_the_count() -> None:
+    """A count that fails is nothing of theirs."""
+    answer = Response()
+    assert answer is count_downloads(lambda _: answer, {"mirror_downloads": Broken()})(Request())

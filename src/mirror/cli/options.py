@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,18 @@ def as_origin(_context: click.Context, _parameter: click.Parameter, value: str |
     return value
 
 
+def as_address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    """An option's value as ADDRESS:PORT; "" where there is none."""
+    host, _, port = (value or "").rpartition(":")
+    try:
+        is_one = not value or (bool(ip_address(host)) and port.isdecimal() and int(port) < 2**16)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise click.BadParameter("it is no ADDRESS:PORT, as in 127.0.0.1:5140")
+    return value or ""
+
+
 class _Place(click.Path):
     """A path that may not exist yet: of a folder, or of a file."""
 
@@ -96,6 +109,13 @@ team_folders = _all(
     click.option("--journal", type=FOLDER, envvar="TEAM_JOURNAL", help="A team's: the builder's data folder."),
     click.option(
         "--builder-token", type=_Place(dir_okay=False), envvar="TEAM_BUILDER_TOKEN", help="A team's: file for a token."
+    ),
+    click.option(
+        "--counts",
+        metavar="ADDRESS:PORT",
+        envvar="TEAM_COUNTS",
+        callback=as_address,
+        help="A team's: heard from its proxy.",
     ),
     click.option("--tls", type=FOLDER, envvar="TEAM_CERTIFICATES", help="A team's: for a certificate, if none is."),
 )

@@ -12,7 +12,7 @@ from mirror.adapters.engine import reach
 from mirror.cli import options
 from mirror.cli.wiring import embedded_server
 
-_TEAMS = ("packages", "queue", "builder_token")
+_TEAMS = ("packages", "queue", "builder_token", "counts")
 
 
 @click.command(short_help="Run our own index in the foreground.")

@@ -164,6 +164,7 @@ def embedded_server(
         proxy=settings.proxy,
         team=team,
         journal=journal or settings.data,
+        hostnames=settings.hostnames,
     )
 
 

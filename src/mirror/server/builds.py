@@ -52,8 +52,6 @@ class Builds:
     def submit(self, request: Any) -> Response:
         """Queue a build; where its output is."""
         asked_by = _somebody(request)
-        if request.content_type != "application/json":  # which no form of a stranger's page can send
-            raise BadInputError("bad-request", "a request is application/json", hint="set its Content-Type")
         if (request.content_length or LARGEST_REQUEST + 1) > LARGEST_REQUEST:
             raise BadInputError("bad-request", f"a request has at most {LARGEST_REQUEST} bytes", hint="ask in parts")
         try:
@@ -110,12 +108,15 @@ class Builds:
 
 
 def allow(request: Any) -> Response:
-    """Let upstream's files of a project go on to show once the index holds one of its own: its whitelist.
+    """Let upstream's files of a project go on to show once the index of wheels holds one of its own: its whitelist.
 
-    Whoever may upload may have that done. For a project of the team's own nothing is done: it has no upstream, and a
+    Whoever may upload there may have that done, on that index and on no other: the index that people install from
+    unites the whitelists of all its bases. For a project of the team's own nothing is done: it has no upstream, and a
     stranger's files of the same name would show beside the team's.
     """
     stage = request.context.stage
+    if stage.name != STAGE:
+        raise _Refused(403, f"only {STAGE} has public names")
     if not request.has_permission("upload", stage):
         raise _Refused(403 if request.authenticated_userid else 401, f"you may not upload to {stage.name}")
     project = canonicalize_name(request.matchdict["project"])
@@ -181,25 +182,6 @@ def is_internal(xom: Any, project: str) -> bool:
     return internal is not None and internal.has_project_perstage(project)
 
 
-def _coming_to_internal(request: Any) -> str:
-    """The name of the project that this request uploads there, or has devpi push there from another index; "" else."""
-    if request.path_info.strip("/").count("/") != 1:
-        return ""
-    if ":action" in request.POST:
-        return str(request.POST.get("name", "")) if request.path_info.strip("/") == INTERNAL else ""
-    try:
-        value = json.loads(request.body)
-        target = "/".join(part for part in str(value["targetindex"]).split("/") if part)
-        return str(value["name"]) if target == INTERNAL else ""
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return ""
-
-
-def _is_public(xom: Any, project: str) -> bool:
-    compiled = xom.model.getstage(STAGE)
-    return compiled is not None and project in (compiled.get().get("mirror_whitelist") or ())
-
-
 class _Refused(Exception):  # noqa: N818 - an answer
     def __init__(self, status: int, what: str) -> None:
         super().__init__(what)
@@ -236,24 +218,3 @@ def _told(view: View) -> View:
             return response
 
     return told
-
-
-def keep_names_apart(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """A tween: refuses a project of the team's own under a name that is public already on the index of compiled wheels.
-
-    Else that name's upstream would show beside it. It stands inside of devpi's transaction, as `allow` does: of two who
-    want one name for the two ends at the same time, the second sees the first.
-    """
-
-    def tween(request: Any) -> Any:
-        if request.method == "POST" and (coming := _coming_to_internal(request)):
-            name = canonicalize_name(coming)
-            if _is_public(registry["xom"], name):
-                what = (
-                    f"{name} is a public project that this index has compiled: give yours another name, or remove it"
-                    f" from {STAGE} and its mirror_whitelist first"
-                )
-                return json_answer({**error_json("name-taken", what), "message": what}, status=409)
-        return handler(request)
-
-    return tween

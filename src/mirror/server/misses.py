@@ -35,10 +35,17 @@ class Misses:
     """Looks at what a page offers whoever asked for it. May be used from several threads."""
 
     def __init__(
-        self, queue: Queue, policy: OnDemand, *, machine: str = "", clock: Callable[[], float] = time.monotonic
+        self,
+        queue: Queue,
+        policy: OnDemand,
+        *,
+        machine: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        gateways: frozenset[str] = frozenset(),
     ) -> None:
         self._queue = queue
         self._policy = policy
+        self._gateways = gateways
         self._machine = machine or platform.machine()
         self._clock = clock
         self._lock = threading.Lock()
@@ -69,8 +76,8 @@ class Misses:
         return self._have_built(project, str(version), target, topic(project, version, target), asker)
 
     def trusts(self, address: str) -> bool:
-        """Whether who asks from there may have something built."""
-        return self._policy.trusts(address)
+        """Whether who asks from there may have something built. A gateway's address is everybody's who came by it."""
+        return address not in self._gateways and self._policy.trusts(address)
 
     def wait(self, build: QueuedBuild) -> bool:
         """Wait for a build to end, as long as the policy says and not more than a few do; whether it has ended."""

@@ -10,14 +10,17 @@ from typing import Any
 from pluggy import HookimplMarker
 from pyramid.tweens import INGRESS  # type: ignore[import-untyped]
 
-from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, PAGE, PROD, QUEUE
+from mirror.adapters.devpi.layout import COUNTS, HOSTS, JOURNAL, ON_DEMAND, PAGE, PROD, QUEUE
+from mirror.adapters.devpi.listening import LOOPBACK, gateways
 from mirror.adapters.queue import Queue
+from mirror.core.door import Hosts
 from mirror.core.misses import read_on_demand
 from mirror.server.builds import Builds
+from mirror.server.door import Door
 from mirror.server.live import Slots
 from mirror.server.misses import Misses
 from mirror.server.reading import devpiserver_stage_get_principals_for_pkg_read, needs_token
-from mirror.server.served import NGINX_PORT, Downloads, NginxCounts
+from mirror.server.served import Downloads, NginxCounts
 from mirror.server.site import Site
 from mirror.server.views import Views
 
@@ -25,6 +28,7 @@ __all__ = ["devpiserver_pyramid_configure", "devpiserver_stage_get_principals_fo
 hookimpl = HookimplMarker("devpiserver")
 log = logging.getLogger(__name__)
 _LOGGING = "devpi_server.views.tween_request_logging"
+_TRANSACTION = "devpi_server.views.tween_keyfs_transaction"
 
 
 @hookimpl
@@ -40,28 +44,55 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
         listen=tuple(config.args.listen or ()),
     )
     pyramid_config.registry["mirror_downloads"] = site.downloads
-    outside = {"under": INGRESS, "over": ("mirror.server.served.count_downloads", _LOGGING)}
-    pyramid_config.add_tween("mirror.server.undecodable.refuse", **outside)
-    pyramid_config.add_tween("mirror.server.served.count_downloads")
-    inside = {"under": "devpi_server.views.tween_keyfs_transaction"}
-    pyramid_config.add_tween("mirror.server.builds.keep_names_apart", **inside)
-    if needs_token():
-        pyramid_config.add_tween("mirror.server.reading.refuse_strangers", **inside)
+    pyramid_config.registry["mirror_door"] = _door(config)
+    pyramid_config.add_view_deriver(
+        "mirror.server.changes.guard", name="mirror_guard", under=INGRESS, over="secured_view"
+    )
     queue = Queue(Path(os.environ[QUEUE])) if os.environ.get(QUEUE) else None
     Builds(queue).add_to(pyramid_config)
     if queue is not None and os.environ.get(ON_DEMAND):
         policy = read_on_demand(Path(os.environ[ON_DEMAND]).read_text())
-        pyramid_config.registry["mirror_misses"] = Misses(queue, policy)
-        pyramid_config.add_tween("mirror.server.misses.notice")
+        pyramid_config.registry["mirror_misses"] = Misses(queue, policy, gateways=gateways())
+    _add_tweens(pyramid_config)
     site.queue = queue
     site.misses = pyramid_config.registry.get("mirror_misses")
     if queue is not None:
         site.index = PROD
-        try:
-            NginxCounts(site.downloads)
-        except OSError:
-            log.warning("nobody counts what the proxy serves: port %s is taken", NGINX_PORT)
+        _hear_of_downloads(site.downloads, server / "+files")
     for pattern, view in Views(site).routes():
         name = f"/{PAGE}{pattern}"
         pyramid_config.add_route(name, name, request_method="GET")
         pyramid_config.add_view(view, route_name=name)
+
+
+def _add_tweens(pyramid_config: Any) -> None:
+    """From the outside in. Each is inside of the one that makes sure that an address can be read."""
+    outside = ["mirror.server.undecodable.refuse", "mirror.server.door.keep", "mirror.server.served.count_downloads"]
+    if "mirror_misses" in pyramid_config.registry:
+        outside.append("mirror.server.misses.notice")
+    for tween, under in zip(outside, [INGRESS, *outside], strict=False):
+        pyramid_config.add_tween(tween, under=under, over=_LOGGING)
+    if needs_token():
+        pyramid_config.add_tween("mirror.server.reading.refuse_strangers", under=_TRANSACTION)
+
+
+def _door(config: Any) -> Door:
+    """Of a server that `mirror` has started: any other one knows by itself what it is called."""
+    if HOSTS not in os.environ:
+        return Door()
+    return Door(
+        hosts=Hosts.of(os.environ[HOSTS].split(), config.args.listen or ()),
+        has_proxy=bool(os.environ.get(COUNTS)),
+        gateways=gateways() | {LOOPBACK},
+    )
+
+
+def _hear_of_downloads(downloads: Downloads, files: Path) -> None:
+    """Where there is a proxy that tells of them."""
+    host, _, port = os.environ.get(COUNTS, "").rpartition(":")
+    if not host:
+        return
+    try:
+        NginxCounts(downloads, files, (host, int(port)))
+    except OSError as error:
+        log.warning("nobody counts what the proxy serves: %s:%s cannot be listened on (%s)", host, port, error)

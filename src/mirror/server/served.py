@@ -7,6 +7,7 @@ files, it tells.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import sqlite3
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,12 @@ from mirror.core.history import Saved, Served
 from mirror.core.matrix import wheel_release
 
 INSTALLERS = re.compile(r"(?:^|\s)(?:pip|uv|poetry|pdm|pipenv|pex|hatch)/", re.IGNORECASE)
-NGINX_PORT = 5140
 _LARGEST_DATAGRAM = 8_192
+_LONGEST_NAME = 255
+"""Of a file, on every file system."""
 _OURS = f"/{STAGE}/+f/"
+_WHEEL = re.compile(rf"{re.escape(_OURS)}[0-9a-f]{{3}}/[0-9a-f]{{13}}/([A-Za-z0-9_.+!-]+\.whl)")
+_PAUSE_S = 1.0
 _EVERY_S = 2.0
 """How often counts are written: a killed server loses no more of them."""
 _SCHEMA = """
@@ -34,6 +39,7 @@ _ADD = """
 INSERT INTO served VALUES (?, ?, ?) ON CONFLICT (filename) DO UPDATE SET
     downloads = downloads + excluded.downloads, size_bytes = size_bytes + excluded.size_bytes
 """
+log = logging.getLogger(__name__)
 
 
 class Downloads:
@@ -74,6 +80,8 @@ class Downloads:
                 connection.executemany(_ADD, rows)
         except sqlite3.Error:
             return  # they stay for the next time
+        except OverflowError:  # no number of SQLite's: it would be none the next time either
+            log.warning("counts of downloads are dropped: one of them is no number that can be kept")
         self._new.clear()
 
     def _open(self) -> sqlite3.Connection:
@@ -82,36 +90,69 @@ class Downloads:
         return connection
 
 
-class NginxCounts:
-    """Hears of the downloads that a team's proxy serves from the disk, past devpi: one datagram for each (RFC 3164)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A download that somebody tells of: the path of a wheel of ours below the server's root, and its bytes."""
 
-    def __init__(self, downloads: Downloads, address: tuple[str, int] = ("0.0.0.0", NGINX_PORT)) -> None:  # noqa: S104
+    path: str
+    size_bytes: int
+
+    @property
+    def filename(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+class NginxCounts:
+    """Hears of the downloads that a team's proxy serves from the disk, past devpi: one datagram for each (RFC 3164).
+
+    Whoever reaches the port can send one. So only files that are below `files`, where devpi keeps them, count, each
+    with no more bytes than it has.
+    """
+
+    def __init__(self, downloads: Downloads, files: Path, address: tuple[str, int]) -> None:
         self._downloads = downloads
+        self._files = files
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(address)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(address)
+        except OSError:
+            self._socket.close()
+            raise
         self.address: tuple[str, int] = self._socket.getsockname()
         threading.Thread(target=self._listen, name="mirror-nginx-counts", daemon=True).start()
 
     def _listen(self) -> None:
+        """Hear for ever, whatever is said."""
         while True:
-            datagram = self._socket.recv(_LARGEST_DATAGRAM)
-            counted = read_datagram(datagram)
-            if counted is not None:
-                self._downloads.count(*counted)
+            try:
+                told = read_datagram(self._socket.recv(_LARGEST_DATAGRAM))
+                if told is not None:
+                    self._count(told)
+            except Exception:
+                log.exception("a download that the proxy tells of is not counted")
+                time.sleep(_PAUSE_S)
+
+    def _count(self, told: Told) -> None:
+        try:
+            size_bytes = (self._files / told.path.lstrip("/")).stat().st_size
+        except OSError:  # there is no such file, or none any more
+            return
+        self._downloads.count(told.filename, min(told.size_bytes, size_bytes))
 
 
-def read_datagram(datagram: bytes) -> tuple[str, int] | None:
-    """File name and size of a wheel of ours that an installer has downloaded; None where it says anything else."""
+def read_datagram(datagram: bytes) -> Told | None:
+    """What a datagram says of a wheel of ours that an installer has downloaded; None where it says anything else."""
     try:
         said = json.loads(datagram[datagram.index(b"{") :])
-        path, size = str(said["path"]), int(said["size"])
+        path, size = str(said["path"]), str(said["size"])
         is_one = (said["method"], said["status"]) == ("GET", "200") and bool(INSTALLERS.search(str(said["agent"])))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not is_one or not path.startswith(_OURS) or not path.endswith(".whl"):
+    match = _WHEEL.fullmatch(path)
+    if not is_one or match is None or len(match[1]) > _LONGEST_NAME or not re.fullmatch(r"[0-9]{1,15}", size):
         return None
-    return path.rpartition("/")[2], size
+    return Told(path=path, size_bytes=int(size))
 
 
 def saved_by(served: Iterable[Served], compile_seconds: Mapping[tuple[str, str], float]) -> Saved:
@@ -127,7 +168,7 @@ def saved_by(served: Iterable[Served], compile_seconds: Mapping[tuple[str, str],
 
 
 def count_downloads(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
-    """A tween: counts wheels of ours that were sent whole to an installer."""
+    """A tween: counts wheels of ours that were sent whole to an installer, who gets them however that goes."""
 
     def tween(request: Any) -> Any:
         response = handler(request)
@@ -139,7 +180,10 @@ def count_downloads(handler: Callable[[Any], Any], registry: Any) -> Callable[[A
             and path.endswith(".whl")
             and INSTALLERS.search(request.user_agent or "")
         ):
-            registry["mirror_downloads"].count(path.rpartition("/")[2], response.content_length or 0)
+            try:
+                registry["mirror_downloads"].count(path.rpartition("/")[2], response.content_length or 0)
+            except Exception:
+                log.exception("a download is not counted")
         return response
 
     return tween

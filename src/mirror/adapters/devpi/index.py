@@ -227,7 +227,7 @@ class DevpiIndex:
         administration, change = self._administration, [f"mirror_whitelist+={name}"]
         if self._may_upload_only:
             allow = f"{administration.root}/+mirror/allow/{self._stage}/{name}"
-            answer = administration.patiently(lambda: administration.send("POST", allow))
+            answer = administration.patiently(lambda: administration.send("POST", allow, json={}))
         else:
             answer = administration.patiently(lambda: administration.send("PATCH", self._url, json=change))
         if answer.status != 200:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from http.client import HTTPConnection, HTTPException
+from ipaddress import IPv4Address
+from pathlib import Path
 
 from mirror.core.errors import UnusableError
 
@@ -48,6 +51,21 @@ def is_healthy(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def gateways(routes: Path = Path("/proc/net/route")) -> frozenset[str]:
+    """The IPv4 addresses of this machine's or container's routers (proc_net_route(5)); none where that is not told.
+
+    In a container they are the host: whoever comes by its port, and not by a forwarded packet, has that address.
+    """
+    try:
+        lines = routes.read_text().splitlines()[1:]
+    except OSError:
+        return frozenset()
+    found = {fields[2] for line in lines if len(fields := line.split()) > 3}
+    return frozenset(
+        str(IPv4Address(int(one, 16).to_bytes(4, sys.byteorder))) for one in found if one.strip("0") and len(one) == 8
+    )
 
 
 def check_bundle(path: str) -> None:

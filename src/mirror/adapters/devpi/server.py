@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from mirror.adapters.devpi import listening, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.holdings import UpstreamCache
 from mirror.adapters.devpi.http import DevpiClient, Login
-from mirror.adapters.devpi.layout import JOURNAL, ON_DEMAND, QUEUE, READING, ROUTES
+from mirror.adapters.devpi.layout import COUNTS, HOSTS, JOURNAL, ON_DEMAND, QUEUE, READING, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
 from mirror.adapters.host import explained
@@ -88,6 +89,8 @@ class Team:
     """Or "token": nothing is for whoever has not logged in."""
     builder_token: Path | None = None
     """File for the token that the builder publishes with."""
+    counts: str = ""
+    """Where its proxy tells of what it has served, as ADDRESS:PORT; "" where there is no proxy."""
 
 
 class EmbeddedServer:
@@ -95,7 +98,8 @@ class EmbeddedServer:
 
     `upstream` replaces devpi's address of PyPI, and `further` ones have projects of their own; `ca_bundle` is what is
     trusted there; `proxy` holds variables (`https_proxy`). `journal` is the folder of the journal that the index's page
-    shows. The same folder may be used by several processes at once: one of them starts the server, the others find it.
+    shows. It answers to `hostnames`, to this machine's own, to where it listens, and to no other name. The same folder
+    may be used by several processes at once: one of them starts the server, the others find it.
     """
 
     def __init__(  # noqa: PLR0913 - each a setting of its own
@@ -110,6 +114,7 @@ class EmbeddedServer:
         proxy: Mapping[str, str] | None = None,
         team: Team | None = None,
         journal: Path | None = None,
+        hostnames: tuple[str, ...] = (),
     ) -> None:
         self._files = DevpiFiles(data.absolute(), team.packages if team else None)
         self._port = port
@@ -120,6 +125,7 @@ class EmbeddedServer:
         self._proxy = dict(proxy or {})
         self._team = team
         self._journal = str(journal.absolute()) if journal else None
+        self._hostnames = hostnames
 
     def ensure_running(self, say: Callable[[str], None]) -> ServerInfo:
         """Find the server or start it; `say` hears what is done. It goes on running after this process.
@@ -241,19 +247,26 @@ class EmbeddedServer:
         environment.pop(JOURNAL, None)
         if self._journal:
             environment[JOURNAL] = self._journal
-        for name in (QUEUE, ON_DEMAND, READING):
+        for name in (QUEUE, ON_DEMAND, READING, COUNTS):
             environment.pop(name, None)
+        environment[HOSTS] = " ".join(self._known_as)
         if self._team and self._team.queue:
             environment[QUEUE] = str(self._team.queue)
             environment[READING] = self._team.reading
             environment[ON_DEMAND] = str(self._files.on_demand)
+            environment[COUNTS] = self._team.counts
         return environment
+
+    @property
+    def _known_as(self) -> tuple[str, ...]:
+        """The names that it may be asked by: this machine's too, where other machines reach it."""
+        return (*self._hostnames, *([socket.gethostname()] if EVERYWHERE in self._addresses else []))
 
     @property
     def _outside(self) -> str:
         """Tells one way to upstream, and one journal, from another; a digest: a proxy's address may hold a password."""
         settings = [self._upstream, self._ca_bundle, sorted(self._proxy.items()), routes_json(self._further)]
-        settings.append(self._journal)
+        settings += [self._journal, *self._hostnames]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def _choose_port(self, last: State | None) -> int:

@@ -1,0 +1,113 @@
+"""What may be changed by whom, beside what devpi asks for: a view deriver, where the asker and the index are known.
+
+devpi reads the body of an upload before it asks who sends it, and lets whoever may read an index have its files sent to
+any address ("push"). Here the asker's permission comes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from mirror.adapters.devpi.layout import INTERNAL, PROD, STAGE
+from mirror.core.door import FORM, LARGEST_JSON, LARGEST_OF_STRANGERS, READS, Refusal, too_large
+from mirror.server.refusals import refused
+
+_INDEX_ROUTES = ("/{user}/{index}", "/{user}/{index}/")
+_BAD_FORM = Refusal(status=400, code="bad-request", what="this form has no :action", hint="send it as twine does")
+_BAD_JSON = Refusal(
+    status=400, code="bad-request", what="this is no JSON object", hint="send it as devpi's client does"
+)
+
+
+def guard(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], Any]:
+    """A view deriver: every view that changes something is asked for past these rules."""
+    if info.exception_only:
+        return view
+
+    def guarded(context: Any, request: Any) -> Any:
+        refusal = None if request.method in READS else _refusal(context, request)
+        return view(context, request) if refusal is None else refused(refusal)
+
+    return guarded
+
+
+def _refusal(context: Any, request: Any) -> Refusal | None:
+    size_bytes = request.content_length or 0
+    is_index = request.matched_route.name in _INDEX_ROUTES and request.method in ("POST", "PUSH")
+    if is_index and request.content_type == FORM:
+        return _refuse_upload(context, request)
+    largest = LARGEST_JSON if size_bytes <= LARGEST_OF_STRANGERS or _is_somebody(request) else LARGEST_OF_STRANGERS
+    if size_bytes > largest:
+        return too_large(largest)
+    return _refuse_push(context, request) if is_index else None
+
+
+def _refuse_upload(context: Any, request: Any) -> Refusal | None:
+    if not request.has_permission("upload"):
+        return _forbidden(request, f"upload to {context.username}/{context.index}")
+    if ":action" not in request.POST:
+        return _BAD_FORM
+    return _refuse_name(request, context.username, context.index, request.POST.get("name"))
+
+
+def _refuse_push(context: Any, request: Any) -> Refusal | None:
+    """devpi sends the files of an index elsewhere for whoever may read it: here for whoever may upload there.
+
+    To another index of the same server it is for whoever may upload to that one, who could send the files themselves.
+    """
+    try:
+        value = json.loads(request.body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        return _BAD_JSON
+    source = f"{context.username}/{context.index}"
+    if value.get("targetindex") is None:
+        may = request.authenticated_userid == "root" or request.has_permission("upload")
+        return None if may else _forbidden(request, f"send files of {source} anywhere")
+    user, _, index = str(value["targetindex"]).partition("/")
+    target = request.registry["xom"].model.getstage(user, index) if user and index else None
+    if target is not None and not request.has_permission("upload", target):
+        return _forbidden(request, f"upload to {user}/{index}")
+    return _refuse_name(request, user, index, value.get("name"))
+
+
+def _refuse_name(request: Any, user: str, index: str, project: object) -> Refusal | None:
+    """A project of the team's own under a name that is public already: its upstream would show beside it.
+
+    This stands inside of devpi's transaction, as `builds.allow` does: of two who want one name for the two ends at the
+    same time, the second sees the first.
+    """
+    name = canonicalize_name(str(project or ""))
+    if f"{user}/{index}" != INTERNAL or not name or not is_public(request.registry["xom"], name):
+        return None
+    return Refusal(
+        status=409,
+        code="name-taken",
+        what=f"{name} is a public project that this index has compiled",
+        hint=f"give yours another name, or remove it from {STAGE} and from every mirror_whitelist first",
+    )
+
+
+def is_public(xom: Any, project: str) -> bool:
+    """Whether upstream's files of a project show beside a private one: on whichever index stands its name.
+
+    `mirror/prod` unites the whitelists of all its bases.
+    """
+    stages = [stage for stage in map(xom.model.getstage, (STAGE, INTERNAL, PROD)) if stage is not None]
+    listed = {str(name) for stage in stages for name in stage.get().get("mirror_whitelist") or ()}
+    return project in listed or "*" in listed
+
+
+def _forbidden(request: Any, what: str) -> Refusal:
+    if not _is_somebody(request):
+        return Refusal(status=401, code="refused", what=f"nobody may {what} without a login", hint="log in first")
+    return Refusal(status=403, code="refused", what=f"you may not {what}", hint="ask whoever gives you your token")
+
+
+def _is_somebody(request: Any) -> bool:
+    return request.authenticated_userid is not None

@@ -1,0 +1,27 @@
+"""Our own index with walls taken down: what the same attack does then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mirror.adapters.devpi.server import EmbeddedServer
+
+
+class Unguarded(EmbeddedServer):
+    """An index whose `walls` let everything through: dotted names of tweens and view derivers of our plugins."""
+
+    def __init__(self, data: Path, port: int, *, walls: tuple[str, ...], **settings: Any) -> None:
+        super().__init__(data, port, **settings)
+        self._walls = walls
+
+    def _command(self, port: int) -> list[str]:
+        """devpi-server, started by a few lines that put `first` into the place of each wall."""
+        command = super()._command(port)
+        place = command.index("-m")
+        lines = ["import importlib", "first = lambda handler, _: handler"]
+        for wall in self._walls:
+            module, _, name = wall.rpartition(".")
+            lines.append(f"setattr(importlib.import_module({module!r}), {name!r}, first)")
+        lines.append("from devpi_server.main import main; raise SystemExit(main())")
+        return [*command[:place], "-c", "\n".join(lines), *command[place + 2 :]]

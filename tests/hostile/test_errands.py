@@ -1,0 +1,183 @@
+"""Strangers who would have the index do something for them: send files to any address, answer to a name of theirs.
+
+Everything is sent to a real devpi-server of the test's own; what that sends on is heard by a listener on loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from fakes.unguarded import Unguarded
+from fakes.wheels import checked_wheel
+from mirror.adapters.devpi.http import DevpiClient
+from mirror.adapters.devpi.index import DevpiIndex
+from mirror.adapters.devpi.layout import STAGE
+from mirror.adapters.devpi.listening import free_port
+from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
+from mirror.adapters.devpi.tokens import Tokens
+from mirror.adapters.queue import Queue
+from mirror.adapters.store import Store
+
+DOOR, GUARD = "mirror.server.door.keep", "mirror.server.changes.guard"
+WHEEL = checked_wheel("treasure-1.0-py3-none-any.whl")
+FORM = {"Content-Type": "text/plain"}
+
+
+@contextmanager
+def listener() -> Iterator[tuple[str, list[bytes]]]:
+    """An address that takes uploads, and what it has heard."""
+    heard: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/", heard
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def index(folder: Path, *walls: str, team: bool = False) -> Iterator[ServerInfo]:
+    """An index that holds a wheel; without these walls."""
+    settings = {
+        "upstream": "http://127.0.0.1:9/simple/",
+        "journal": folder,
+        "team": Team(queue=folder / "queue") if team else None,
+    }
+    port = free_port()
+    data = folder / "devpi"
+    server = Unguarded(data, port, walls=walls, **settings) if walls else EmbeddedServer(data, port, **settings)  # type: ignore[arg-type]
+    if team:
+        Queue(folder / "queue")
+    info = server.ensure_running(lambda _: None)
+    try:
+        DevpiIndex(info.url, info.login, Store(folder / "store"), administrator=info.administrator).publish(WHEEL)
+        yield info
+    finally:
+        server.stop()
+
+
+def administrator(info: ServerInfo) -> DevpiClient:
+    """Root's own."""
+    return DevpiClient(info.url.removesuffix(f"/{STAGE}"), info.administrator)
+
+
+def push(info: ServerInfo, to: str, headers: dict[str, str], auth: tuple[str, str] | None = None) -> int:
+    """Ask for the wheel to be sent somewhere; the status."""
+    body = {"name": "treasure", "version": "1.0", "posturl": to, "username": "u", "password": "p"}
+    return requests.post(info.url, data=json.dumps(body), headers=headers, auth=auth, timeout=60).status_code
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_nobody_has_files_sent_anywhere(tmp_path: Path) -> None:
+    """Neither a stranger nor a page in a developer's browser nor who may only read; whoever may upload there may."""
+    with index(tmp_path) as info, listener() as (address, heard):
+        tokens = Tokens(administrator(info))
+        reader = tokens.create("reader", publish_to=None, expires_s=None)
+        publisher = tokens.create("publisher", publish_to=STAGE, expires_s=None)
+        assert 401 == push(info, address, JSON)
+        assert 403 == push(info, address, JSON, ("reader", reader))
+        assert 415 == push(info, address, FORM)
+        assert 415 == push(info, address, FORM, ("publisher", publisher))
+        for origin in ("http://evil.example", "null"):
+            assert 403 == push(info, address, {**JSON, "Origin": origin}, ("publisher", publisher))
+        assert 421 == push(info, address, {**JSON, "Host": "evil.example"}, ("publisher", publisher))
+        assert [] == heard
+        assert 200 == push(info, address, JSON, ("publisher", publisher))
+        assert [True] == [WHEEL.content in body for body in heard]
+
+
+def test_without_the_walls_they_are_sent(tmp_path: Path) -> None:
+    """devpi itself sends them for everybody, and takes any form for JSON."""
+    with index(tmp_path, DOOR, GUARD) as info, listener() as (address, heard):
+        assert [200, 200] == [push(info, address, FORM), push(info, address, {**FORM, "Host": "evil.example"})]
+        assert [True, True] == [WHEEL.content in body for body in heard]
+
+
+@pytest.mark.parametrize(("wall", "other"), [(DOOR, JSON), (GUARD, {**JSON, "Host": "evil.example"})])
+def test_each_wall_stands_alone(wall: str, other: dict[str, str], tmp_path: Path) -> None:
+    """Without the one, the other one still refuses what is its own to refuse."""
+    with index(tmp_path, wall) as info, listener() as (address, heard):
+        assert push(info, address, other) in (401, 421)
+        assert [] == heard
+
+
+def test_a_strangers_name_reads_nothing(tmp_path: Path) -> None:
+    """Of whoever has pointed a name at this machine: no page, no file; nor with devpi's header for proxies."""
+    disguises = [{"Host": "evil.example:3141"}, {"X-outside-url": "http://localhost"}]
+    with index(tmp_path) as info:
+        for path in ("/mirror/alpine/+simple/treasure/", "/", "/+api", "/+mirror/", "/+status", "/nothing"):
+            address = info.url.removesuffix(f"/{STAGE}") + path
+            asked = [requests.get(address, headers=headers, timeout=60) for headers in disguises]
+            assert [421, 421] == [answer.status_code for answer in asked], path
+            assert not [answer for answer in asked if "treasure" in answer.text]
+        page = requests.get(f"{info.url}/+simple/treasure/", timeout=60)
+        assert (200, True) == (page.status_code, "treasure-1.0" in page.text)
+
+
+def test_without_the_door_it_reads_everything(tmp_path: Path) -> None:
+    """It is the door that stops it."""
+    with index(tmp_path, DOOR) as info:
+        answer = requests.get(f"{info.url}/+simple/treasure/", headers={"Host": "evil.example:3141"}, timeout=60)
+        assert (200, True) == (answer.status_code, "treasure-1.0" in answer.text)
+
+
+def test_a_name_can_be_made_known(tmp_path: Path) -> None:
+    """With `hostnames`, which a running index is started again for."""
+    port = free_port()
+    settings = {"upstream": "http://127.0.0.1:9/simple/"}
+    named = {"Host": f"wheels.example:{port}"}
+    try:
+        for hostnames, status in (((), 421), (("wheels.example",), 200), ((), 421)):
+            server = EmbeddedServer(tmp_path / "devpi", port, hostnames=hostnames, **settings)  # type: ignore[arg-type]
+            url = server.ensure_running(lambda _: None).url.removesuffix(f"/{STAGE}")
+            assert status == requests.get(f"{url}/+api", headers=named, timeout=60).status_code
+    finally:
+        server.stop()
+
+
+def test_whoever_may_not_upload_sends_nothing_large(tmp_path: Path) -> None:
+    """Refused by their heads and by who they are, before anybody takes the body apart."""
+    large = b"x" * 1_000_000
+    with index(tmp_path, team=True) as info:
+        root = info.url.removesuffix(f"/{STAGE}")
+        token = Tokens(administrator(info)).create("alice", publish_to=None, expires_s=None)
+
+        def send(path: str, auth: tuple[str, str] | None = None, **body: Any) -> int:
+            return requests.post(root + path, auth=auth, timeout=60, **body).status_code
+
+        form: dict[str, Any] = {
+            "files": {"content": ("a-1.0.tar.gz", large)},
+            "data": {":action": "file_upload", "name": "a"},
+        }
+        for path in ("/mirror/alpine/", "/mirror/alpine", "/root/pypi/", "/nobody/nothing/"):
+            assert [401, 403, 415] == [send(path, **form), send(path, ("alice", token), **form), send(path, data=large)]
+            assert 413 == send(path, data=large, headers=JSON)
+            # A login that is none lets nobody past.
+            assert 413 == send(path, ("alice", "wrong"), data=large, headers=JSON)
+        assert [413, 413] == [send(path, data=large, headers=JSON) for path in ("/+login", "/+mirror/builds")]
+        assert 400 == send("/+mirror/builds", ("alice", token), data=large, headers=JSON)  # read, and no JSON
