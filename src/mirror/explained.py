@@ -18,6 +18,7 @@ from mirror.core.sdist_archive import read_tree
 from mirror.core.target import applies
 from mirror.core.text import visible
 from mirror.core.unresolvable import explain, explain_extras
+from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Index
 from mirror.window.core_metadata import read_from
 
@@ -30,7 +31,13 @@ MOST_SKIPPED = 10
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 
 
-def why_not(requirements: Requirements, target: Target, index: Index, said: MirrorError) -> BadInputError:
+def why_not(
+    requirements: Requirements,
+    target: Target,
+    index: Index,
+    said: MirrorError,
+    further: Sequence[FurtherUpstream] = (),
+) -> BadInputError:
     """What is wrong with the user's lines, by what the index has; else what the resolver `said`, and of which lines."""
     lines = (*requirements.requirements, *requirements.constraints)
     told = {canonicalize_name(word) for line in said.details for word in _NAME.findall(line)}
@@ -48,7 +55,7 @@ def why_not(requirements: Requirements, target: Target, index: Index, said: Mirr
             pages[name] = index.files(name) if len(pages) < len(names) + MOST_GUESSES else ()
         return pages[name]
 
-    problems = explain(looked_at, target, page)
+    problems = explain(looked_at, target, page, further)
     if problems:
         return RequirementsError(problems)
     return BadInputError(

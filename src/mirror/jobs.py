@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -15,6 +15,7 @@ from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
 from mirror.core.gate import Expected, check, remedy
 from mirror.core.lock import is_of_release, is_ours, lock_package
+from mirror.core.misses import OnDemand
 from mirror.core.model import (
     Built,
     CheckedWheel,
@@ -114,9 +115,11 @@ class JobSteps:
     """The lock's other packages: nor may it take one of their import names."""
     retry: bool = False
     """Try again what failed before with all the same."""
+    denied: OnDemand = field(default_factory=OnDemand)
 
     def prepare(self, job: Job, more: Sequence[str], on_stage: Callable[[str], None]) -> Prepared:
         """Fetch and read the sdist, resolve its build requirements and `more`. Raises MirrorError."""
+        refuse_denied(self.denied, job)
         on_stage("fetch")
         path = self.index.fetch(job.sdist)
         with path.open("rb") as content:
@@ -344,3 +347,14 @@ def _is_requirement(text: object) -> bool:
     except (ValueError, RecursionError):  # InvalidRequirement among them
         return False
     return True
+
+
+def refuse_denied(policy: OnDemand, *jobs: Job) -> None:
+    """See that none of these is on the list of what is not to be compiled. Raises MirrorError (`denied`)."""
+    denied = sorted(str(job.key) for job in jobs if policy.denies(job.key.name))
+    if denied:
+        raise MirrorError(
+            "denied",
+            f"{', '.join(denied)} would have to be compiled, and `deny` in [on-demand] says not to",
+            hint="whoever wants it all the same asks for it with `mirror build --server`",
+        )

@@ -16,6 +16,7 @@ from mirror.core.errors import BadInputError, MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
 from mirror.core.hashes import allowed_hashes, check_all_hashed
 from mirror.core.lock import Pin, is_ours, lock_package
+from mirror.core.misses import OnDemand
 from mirror.core.model import (
     IndexFile,
     JobKey,
@@ -30,7 +31,8 @@ from mirror.core.model import (
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.core.retention import Origin
-from mirror.jobs import JobSteps, sentence
+from mirror.core.upstreams import FurtherUpstream
+from mirror.jobs import JobSteps, refuse_denied, sentence
 from mirror.neighbours import Neighbours
 from mirror.ports import Builders, Claims, End, Index, Journal, Locks, MeteredWindow, Reporter, Resolver, Sandbox
 from mirror.registering import Registration
@@ -58,6 +60,10 @@ class Pipeline:
     """Try again what failed before with all the same."""
     origin: Origin = field(default_factory=Origin)
     """Where the requirements files lie, by which their lock is known."""
+    further: tuple[FurtherUpstream, ...] = ()
+    """Where projects of one's own come from."""
+    denied: OnDemand = field(default_factory=OnDemand)
+    """What may not be compiled, whoever requires it: for an installer's miss, which nobody has looked at."""
     wind_down: WindDown = field(default_factory=WindDown)
 
     def plan(self, requirements: Requirements) -> Plan:
@@ -70,7 +76,7 @@ class Pipeline:
         except MirrorError as error:
             if error.code != "unresolvable":
                 raise
-            raise explained.why_not(requirements, self.target, self.index, error) from error
+            raise explained.why_not(requirements, self.target, self.index, error, self.further) from error
         check_all_hashed(pins, requirements)
         packages = self._lock_packages(pins, requirements)
         explained.check_extras(requirements, self.target, self.index, packages)
@@ -80,6 +86,7 @@ class Pipeline:
         """Plan, compile what is missing, publish it, prove it. Raises MirrorError only before the first build."""
         started = time.monotonic()
         plan = self.plan(requirements)
+        refuse_denied(self.denied, *plan.jobs)
         self.claims.sweep()
         registration = Registration(
             locks=self.locks,
@@ -103,6 +110,7 @@ class Pipeline:
             projects=frozenset(package.name for package in plan.lock.packages),
             neighbours=Neighbours(self.index, plan.reuses),
             retry=self.retry,
+            denied=self.denied,
         )
         builds = Builds(
             steps=steps,

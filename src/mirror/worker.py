@@ -6,6 +6,7 @@ So a build that dies takes no other one with it, and what it says is what the sa
 from __future__ import annotations
 
 import codecs
+import hashlib
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from mirror.adapters.queue import Queue, QueuedBuild
+from mirror.adapters.queue import Origin, Queue, QueuedBuild
 from mirror.core.build_request import BuildRequest
 from mirror.core.errors import MirrorError
 
@@ -70,7 +71,7 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="build-") as folder:
             for one in request.files:
                 (Path(folder) / one.name).write_text(one.text)
-            status = self._run(build, [*self.command, *arguments(request)], Path(folder))
+            status = self._run(build, [*self.command, *arguments(request, build)], Path(folder))
         if self._stopping.is_set() and not build.cancelled:
             self.queue.give_back(build.id)
             return
@@ -131,13 +132,23 @@ class Worker:
                     self.say(f"{error.what}; {error.hint}")
 
 
-def arguments(request: BuildRequest) -> list[str]:
-    """The command line of mirror that does what is asked for."""
+def arguments(request: BuildRequest, build: QueuedBuild) -> list[str]:
+    """The command line of mirror that does what is asked for.
+
+    What an installer has asked for by missing it is built under the rules for that.
+    """
     options = ["build", "--yes", "--no-lines"]
     options += [f"--python={python}" for python in request.python]
     options += ["--retry"] if request.retry else []
     options += ["--json"] if request.as_json else []
     options += {"quiet": ["--quiet"], "verbose": ["--verbose"]}.get(request.volume, [])
-    options += [f"--origin={request.origin}"]
+    options += [f"--origin={_origin_of(request.origin, build.asked_by)}"]
+    options += ["--on-demand"] if build.origin is Origin.MISS else []
     options += [f"--constraint={one.name}" for one in request.files if one.constraint]
     return [*options, "--", *(one.name for one in request.files if not one.constraint)]
+
+
+def _origin_of(origin: str, asked_by: str) -> str:
+    """Where requirements come from, and of whom: who names a folder of somebody else's replaces no lock of theirs."""
+    host, _, folder = origin.partition(":")
+    return f"{host}:{hashlib.sha256(f'{asked_by}/{folder}'.encode()).hexdigest()}" if host else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -80,7 +81,25 @@ def test_a_large_one_comes_back_whole(new_run: NewRun) -> None:
     assert [replace(LOCK, wheels=wheels)] == timeless(new_run().all())
 
 
-@pytest.mark.parametrize("data", ["", "{}", "[]", '{"version": 2}', "no JSON"])
+def dated(registered: str) -> str:
+    """A lock of that time."""
+    data = {"version": 1, "project": "", "path": "", "host": "", "asked": "", "files": [], "target": "", "wheels": []}
+    return f'{{"registered": {registered}, {json.dumps(data)[1:]}'
+
+
+@pytest.mark.parametrize("registered", ["0", "1.5", "253370764800"])
+def test_one_of_any_year_can_be_read(devpi: Devpi, registered: str) -> None:
+    """Which shows that it is the year that is wrong with the others."""
+    devpi.leave_lock("f" * 40, dated(registered))
+    assert [float(registered)] == [lock.registered_s for lock in devpi.locks().all()]
+    devpi.locks().forget("f" * 40)
+
+
+ODD = [dated(one) for one in ("1e300", "-1", "NaN", "Infinity", "1" + "0" * 400, '"1"', "null")]
+ODD.append(dated("0").replace('""', r'"\ud800"'))
+
+
+@pytest.mark.parametrize("data", ["", "{}", "[]", '{"version": 2}', "no JSON", *ODD])
 def test_one_that_cannot_be_read_is_an_error(devpi: Devpi, data: str) -> None:
     """It may reach anything, so nothing may be removed; what else stands beside our index is none of our business."""
     devpi.leave_lock("f" * 40, data)

@@ -24,6 +24,7 @@ from fakes.sandbox import Answer, FakeSandbox
 from fakes.sdists import LIMITS, sdist
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
+from mirror.core.misses import OnDemand
 from mirror.core.model import Built, Failed, IndexFile, Location, Outcome, Report, RequirementLine, Requirements
 from mirror.core.recipes import Recipes
 from mirror.core.retention import Origin
@@ -107,6 +108,7 @@ class House:
         self.resolver = FakeResolver({})
         self.sandbox = FakeSandbox({})
         self.recipes = Recipes()
+        self.denied = OnDemand()
 
     def script(self, resolutions: Mapping[str, Iterable[str]], tasks: Mapping[str, Answer | list[Answer]]) -> None:
         """Say what the next run's resolver and sandbox answer; both forget what they were asked before."""
@@ -155,6 +157,7 @@ class House:
             target=TARGET,
             jobs=jobs,
             retry=self.retry,
+            denied=self.denied,
         )
 
     @property

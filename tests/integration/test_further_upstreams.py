@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 from packaging.utils import canonicalize_name
 
 from fakes.command import free_port
@@ -143,3 +144,38 @@ def add_base(server: EmbeddedServer) -> None:
     root, stage = client(server)
     assert 200 == root.send("PUT", f"{root.root}/root/extra", json={"type": "stage", "bases": []}).status
     assert 200 == root.send("PATCH", stage, json=["bases=root/extra,root/pypi"]).status
+
+
+class Generous(EmbeddedServer):
+    """The same index, whose plugin shows the login at every address of the company's host, as it did once."""
+
+    def _command(self, port: int) -> list[str]:
+        command = super()._command(port)
+        place = command.index("-m")
+        lines = (
+            "import mirror.adapters.devpi.plugin as plugin",
+            "host = lambda one: one.url.split('/simple/')[0]",
+            "plugin.who_logs_in = lambda url, all: next((one for one in all if url.startswith(host(one))), None)",
+            "from devpi_server.main import main; raise SystemExit(main())",
+        )
+        return [*command[:place], "-c", "\n".join(lines), *command[place + 2 :]]
+
+
+@pytest.mark.parametrize(("kind", "is_had"), [(EmbeddedServer, False), (Generous, True)])
+def test_a_strangers_link_gets_no_login(kind: type[EmbeddedServer], is_had: bool, world: World) -> None:
+    """A page of PyPI's may link to any address of the company's host: it is asked for as by anybody else."""
+    secret = checked_wheel("evil-1.0-py3-none-any.whl")
+    world.private.add("evil", secret.filename, secret.content)  # whatever lies there, under whatever name
+    link = f"{world.private.url.removesuffix('/simple/')}/files/evil/{secret.filename}"
+    world.public.add("evil", secret.filename, secret.content, url=link)
+    server, index = world.index(kind, "corp-*")
+    try:
+        (file,) = index.files(canonicalize_name("evil"))
+        status = requests.get(file.url, timeout=60).status_code
+        assert is_had == (status == 200)
+        assert [f"/files/evil/{secret.filename}"] == [path for path in world.private.asked if "evil" in path]
+        # What is the company's own is had with its login, as ever.
+        (file,) = index.files(canonicalize_name("corp-tools"))
+        assert 200 == requests.get(file.url, timeout=60).status_code
+    finally:
+        server.stop()

@@ -23,6 +23,7 @@ PIP = (
     '"implementation":{"name":"CPython","version":"3.11.2"},"python":"3.11.2","system":{"name":"Linux"}}'
 )
 OUTSIDE = "8.8.8.8"
+NETWORKS = ("10.0.0.0/8",)
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def topics(queue: Queue) -> list[str]:
 
 def test_what_is_missed_is_queued_once(tmp_path: Path) -> None:
     """For everybody who asks, on either index; who asks from elsewhere or asks for what is denied causes nothing."""
-    with team(tmp_path, OnDemand(deny=("denied-*",))) as (info, queue):
+    with team(tmp_path, OnDemand(networks=NETWORKS, deny=("denied-*",))) as (info, queue):
         assert [200, 200] == [ask(info, "other", OUTSIDE), ask(info, "denied-one")]
         assert [404, 200] == [ask(info, "there-is-none"), ask(info, "miss", user_agent="pip/26.0")]
         assert [] == topics(queue)
@@ -79,7 +80,7 @@ def test_with_the_network_trusted_the_same_request_is_queued(tmp_path: Path) -> 
 
 def test_so_many_an_hour_and_no_more(tmp_path: Path) -> None:
     """Nobody makes it build the world."""
-    with team(tmp_path, OnDemand(per_hour=1)) as (info, queue):
+    with team(tmp_path, OnDemand(networks=NETWORKS, per_hour=1)) as (info, queue):
         for project in ("miss", "other", "denied-one"):
             ask(info, project)
         assert 1 == len(topics(queue))
@@ -87,7 +88,7 @@ def test_so_many_an_hour_and_no_more(tmp_path: Path) -> None:
 
 def test_what_has_just_been_built_is_not_built_again(tmp_path: Path) -> None:
     """It failed, or did not come out as a wheel for that client: another day, perhaps."""
-    with team(tmp_path, OnDemand()) as (info, queue):
+    with team(tmp_path, OnDemand(networks=NETWORKS)) as (info, queue):
         ask(info, "miss")
         build, _ = queue.take() or (None, None)
         assert isinstance(build, QueuedBuild)
@@ -100,7 +101,7 @@ def test_what_has_just_been_built_is_not_built_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wait_s", [0, 30])
 def test_the_first_request_waits_if_told_so(wait_s: int, tmp_path: Path) -> None:
     """Until the build has ended; without the setting, not at all."""
-    with team(tmp_path, OnDemand(wait_s=wait_s)) as (info, queue):
+    with team(tmp_path, OnDemand(networks=NETWORKS, wait_s=wait_s)) as (info, queue):
         over = threading.Event()
 
         def build() -> None:

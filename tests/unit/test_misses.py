@@ -24,6 +24,7 @@ UV_ON_MUSL = (
     '"libc":{"lib":"musl","version":"1.2"}},"system":{"name":"Linux","release":"6.1"},"cpu":"aarch64","ci":null}'
 )
 TARGET = Target(python="3.11", musl=(1, 2), architecture="x86_64")
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7")
 MUSL, GLIBC = "musllinux_1_2_x86_64", "manylinux_2_17_x86_64"
 
 
@@ -114,9 +115,10 @@ def test_what_pip_does_not_take_is_no_miss() -> None:
         *((address, False) for address in ("8.8.8.8", "172.32.0.1", "2001:db8::1", "", "no", "10.0.0.1, 8.8.8.8")),
     ],
 )
-def test_private_networks_are_trusted(address: str, trusted: bool) -> None:
-    """And nobody else, unless the settings say so."""
-    assert trusted == OnDemand().trusts(address)
+def test_named_networks_are_trusted(address: str, trusted: bool) -> None:
+    """And nobody else; by itself, none is: private addresses are what a stranger's request has behind a balancer."""
+    assert trusted == OnDemand(networks=PRIVATE).trusts(address)
+    assert not OnDemand().trusts(address)
     assert OnDemand(networks=("0.0.0.0/0",)).trusts("8.8.8.8")
 
 
@@ -125,6 +127,7 @@ def test_what_is_denied_is_not_built() -> None:
     policy = OnDemand(deny=("corp-*", "numpy"))
     assert [False, False, True] == [policy.wants(name) for name in ("Corp_Secret", "numpy", "pandas")]
     assert not OnDemand(per_hour=0).wants("pandas")
+    assert [True, False] == [OnDemand(deny=("corp-*",), per_hour=0).denies(name) for name in ("Corp.X", "pandas")]
 
 
 def test_the_policy_survives_its_file() -> None:

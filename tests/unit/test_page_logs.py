@@ -25,6 +25,13 @@ def test_a_log_that_grows(log: Path) -> None:
     assert Piece(lines=(), offset=16, following=16) == read_from(log, 16, to_end=True)
 
 
+@pytest.mark.parametrize("offset", [17, 10**15, 2**63 - 1, 2**64])
+def test_no_byte_is_beyond_a_log(offset: int, log: Path) -> None:
+    """Not even one that no file can have: there is nothing more there."""
+    log.write_bytes(b"one\ntwo\n")
+    assert Piece(lines=(), offset=offset, following=offset) == read_from(log, offset)
+
+
 def test_no_more_at_once_than_fits(log: Path) -> None:
     """What is left is for the next time; a line that is longer than that is broken."""
     log.write_bytes(b"aaaa\nbbbb\ncccc\n")

@@ -21,6 +21,7 @@ from fakes.outcomes import TARGET, a_key
 from fakes.sandbox import Answer
 from mirror.core import recipes
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
+from mirror.core.misses import OnDemand
 from mirror.core.model import (
     Blocked,
     Built,
@@ -171,6 +172,31 @@ def test_a_build_requirement_that_is_a_job_of_the_lock_is_compiled_once(house: H
         built(house, "pandas", "1.5.3"),
     ] == [outcome for outcome in timeless_report(done).outcomes if isinstance(outcome, Built)]
     assert ["compile numpy 1.23.5", "compile pandas 1.5.3", "verify"] == house.ran
+
+
+def test_nothing_is_compiled_where_one_of_all_is_denied(house: House) -> None:
+    """What an installer has missed is built without what it may not have: told before anything begins."""
+    house.denied = OnDemand(deny=("pan*",))
+    with pytest.raises(MirrorError) as failure:
+        house.pipeline().build(ARTICLE)
+    assert ("denied", "pandas 1.5.3 would have to be compiled, and `deny` in [on-demand] says not to") == (
+        failure.value.code,
+        failure.value.what,
+    )
+    assert [] == house.ran
+
+
+def test_a_build_requirement_that_is_denied_is_not_compiled_either(house: House) -> None:
+    """That shows only when an sdist was read: what needs it is not built, and the rest is; a wheel may be taken."""
+    house.denied = OnDemand(deny=("cython", "django"))
+    house.add_sdist("cython", "3.0")
+    house.add_sdist("pandas", "1.5.3", ["setuptools", "cython"])
+    house.script({**ANSWERS, "cython": ["cython 3.0"]}, COMPILES)
+    done = house.pipeline().build(ARTICLE)
+    ends = {str(one.job.key): one.code for one in done.outcomes if isinstance(one, Failed)}
+    assert {"cython 3.0": "denied"} == ends
+    assert ["pandas 1.5.3"] == [str(one.job.key) for one in done.outcomes if isinstance(one, Blocked)]
+    assert ["compile numpy 1.23.5"] == house.ran
 
 
 def test_a_second_run_starts_no_sandbox(house: House) -> None:

@@ -182,6 +182,10 @@ def test_what_a_build_says_is_read_piece_by_piece(queue: Queue) -> None:
         file.write(b'["stdout", "half')
     _, end = queue.said(build, offset)
     assert ([], end) == queue.said(build, end)
+    beyond = (end + 9, 10**15, 2**64)
+    assert [([], start) for start in beyond] == [queue.said(build, start) for start in beyond]
+    # A byte in the middle of a piece: that one is left out.
+    assert ([("stdout", "two é\x1b[31m\n")], end) == queue.said(build, 3)
 
 
 def test_what_a_build_says_has_an_end(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from mirror.core.model import IndexFile, Requirements, Target
 from mirror.core.requirements import parse
 from mirror.core.unresolvable import explain, explain_extras, near_names
+from mirror.core.upstreams import FurtherUpstream
 
 DATA = Path(__file__).parent / "data" / "requirements"
 CASES = tomllib.loads((DATA / "unresolvable.toml").read_text(encoding="utf-8"))["case"]
@@ -114,6 +115,27 @@ def test_whatever_the_index_has(lines: list[str], constraints: list[str], page: 
     assert {p.location for p in problems} <= {
         line.location for line in (*requirements.requirements, *requirements.constraints)
     }
+
+
+def asked_of(text: str, *further: FurtherUpstream) -> set[str]:
+    """The projects whose pages were asked for."""
+    pages: list[str] = []
+
+    def page(name: NormalizedName) -> tuple[IndexFile, ...]:
+        pages.append(name)
+        return ()
+
+    explain(asked(text), TARGET, page, further)
+    return set(pages)
+
+
+def test_what_resembles_a_private_name_is_nobody_elses_business() -> None:
+    """Its guesses are asked for where it belongs, and nowhere else; for any other project, everywhere."""
+    corp = FurtherUpstream(name="corp", url="https://corp.test/", projects=("corp-*", "*-corp-tools"))
+    guesses = {str(name) for name in near_names(canonicalize_name("corp-tools"))}
+    assert {"corp-tools", *guesses} == asked_of("corp-tools")
+    assert {"corp-tools", "corp-tool", "corp-tools-python", "python-corp-tools"} == asked_of("corp-tools", corp)
+    assert {"crop-tools", *near_names(canonicalize_name("crop-tools"))} == asked_of("crop-tools", corp)
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", fullmatch=True))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mirror.adapters.queue import BuildState, Queue, QueuedBuild
+from fakes.outcomes import TARGET
+from mirror.adapters.queue import BuildState, Origin, Queue, QueuedBuild
 from mirror.core.build_request import BuildRequest, SourceFile
+from mirror.core.requirements import parse
+from mirror.core.retention import Origin as Host
+from mirror.core.retention import RegisteredLock, make_lock
 from mirror.worker import Worker, arguments
 
 FILES = (
@@ -57,6 +63,12 @@ def wait_for(queue: Queue, build: QueuedBuild, is_so: Callable[[QueuedBuild], bo
         time.sleep(0.05)
 
 
+def a_build(request: BuildRequest, asked_by: str, origin: Origin = Origin.REQUEST) -> QueuedBuild:
+    """As it is taken from the queue."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Queue(Path(folder)).submit(request, asked_by=asked_by, origin=origin)
+
+
 def ended(build: QueuedBuild) -> bool:
     return build.state is BuildState.ENDED
 
@@ -66,14 +78,34 @@ def all_said(queue: Queue, build: QueuedBuild, stream: str) -> str:
 
 
 def test_a_request_is_a_command_line() -> None:
-    """Nothing in it can be taken for an option."""
+    """Nothing in it can be taken for an option; what was missed is built under the rules for that."""
+    folder = hashlib.sha256(b"alice/0a1b").hexdigest()
     assert [
         *("build", "--yes", "--no-lines", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
-        *("--origin=ci-1:0a1b", "--constraint=limits.txt", "--", "requirements.txt"),
-    ] == arguments(REQUEST)
-    assert ["build", "--yes", "--no-lines", "--origin=", "--", "requirements.txt"] == arguments(
-        BuildRequest(files=FILES[:1])
+        *(f"--origin=ci-1:{folder}", "--constraint=limits.txt", "--", "requirements.txt"),
+    ] == arguments(REQUEST, a_build(REQUEST, "alice"))
+    bare = BuildRequest(files=FILES[:1])
+    assert ["build", "--yes", "--no-lines", "--origin=", "--on-demand", "--", "requirements.txt"] == arguments(
+        bare, a_build(bare, "10.0.0.1", Origin.MISS)
     )
+
+
+def locks_of(request: BuildRequest, *askers: str) -> list[RegisteredLock]:
+    """The locks that builds of the same request register for these people."""
+    found = []
+    for asker in askers:
+        origin = next(one for one in arguments(request, a_build(request, asker)) if one.startswith("--origin="))
+        host, _, folder = origin.removeprefix("--origin=").partition(":")
+        requirements = parse(["requirements.txt"], [], lambda _: b"six\n")
+        found.append(make_lock(requirements, TARGET, Host(host=host, folder=folder), ()))
+    return found
+
+
+def test_no_lock_is_replaced_by_somebody_elses() -> None:
+    """Whatever host and folder they say that they are in; one's own is, which shows that another one's could be."""
+    mine, again, forged = locks_of(REQUEST, "alice", "alice", "mallory")
+    assert (True, True) == (mine.key == again.key, again.replaces(mine))
+    assert (False, False) == (mine.key == forged.key, forged.replaces(mine))
 
 
 def test_a_build_is_told_and_ends_with_its_status(queue: Queue) -> None:

@@ -256,15 +256,15 @@ class Queue:
         """What a build has said from byte `start` on, whole lines of it; and the byte to go on from."""
         try:
             with self._output(build).open("rb") as file:
-                file.seek(start)
+                file.seek(min(start, os.fstat(file.fileno()).st_size))  # beyond what a file may have is an error
                 text = file.read(most)
                 if text and b"\n" not in text:  # one line that is longer
                     text += file.readline()
         except FileNotFoundError:
             return [], start
         whole = text[: text.rfind(b"\n") + 1]
-        found = [json.loads(line) for line in whole.splitlines()]
-        return [(str(stream), str(said)) for stream, said in found], start + len(whole)
+        found = (_said(line) for line in whole.splitlines())
+        return [one for one in found if one is not None], start + len(whole)
 
     def _output(self, build: str) -> Path:
         return self.folder / "output" / f"{build}.jsonl"
@@ -319,6 +319,15 @@ class Queue:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _said(line: bytes) -> tuple[str, str] | None:
+    """A piece of what a build has said; None of one whose beginning was not read, as `start` was none."""
+    try:
+        stream, text = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return str(stream), str(text)
 
 
 def _build(row: Sequence[Any]) -> QueuedBuild:

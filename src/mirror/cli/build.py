@@ -22,6 +22,7 @@ from mirror.core.model import Report
 @click.option("--server", metavar="URL", help="A team's server that builds for you; no engine is needed here.")
 @click.option("--no-lines", is_flag=True, hidden=True)  # the server's own call: its address is nobody else's
 @click.option("--origin", hidden=True, callback=options.as_origin)  # likewise: whose requirements these are
+@click.option("--on-demand", is_flag=True, hidden=True)  # likewise: an installer has missed it, and [on-demand] counts
 @options.shared
 def build(**parameters: Any) -> int:
     """Compile to musllinux wheels what FILE... needs and has no usable wheel; publish and prove it.

@@ -49,6 +49,7 @@ def run_for_each_target(
                         retry=bool(parameters.get("retry")),
                         wind_down=wind_down,
                         origin=options.origin(parameters),
+                        denied=settings.on_demand if parameters.get("on_demand") else None,
                     )
                     reports.append(run(pipeline, requirements))
                     if wind_down.asked:

@@ -27,6 +27,7 @@ from mirror.adapters.uv import UvResolver
 from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
+from mirror.core.misses import OnDemand
 from mirror.core.retention import Origin, Place
 from mirror.pipeline import Pipeline
 from mirror.ports import Claims, Holdings
@@ -60,6 +61,7 @@ class Ground:
         retry: bool = False,
         wind_down: WindDown | None = None,
         origin: Origin | None = None,
+        denied: OnDemand | None = None,
     ) -> Pipeline:
         """The pipeline for the target of these images."""
         store = Store(self.settings.data / "store")
@@ -88,6 +90,8 @@ class Ground:
             claims=self._claims(),
             locks=self.index.locks(),
             origin=origin or Origin(),
+            further=self.settings.further_upstreams,
+            denied=denied or OnDemand(),
             reporter=self.console,
             verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
             workshop=workshop,

@@ -20,8 +20,6 @@ from mirror.core.model import Target
 from mirror.core.target import takes_python, usable
 
 LONGEST_USER_AGENT = 4_000
-PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128", "fc00::/7")
-"""RFC 1918 and 4193, and this machine."""
 _INSTALLER = re.compile(r"(pip|uv)/\S+ (\{.*\})", re.DOTALL)
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.|$)")
 _ARCHITECTURES = frozenset({"x86_64", "aarch64", "armv7l", "i686", "ppc64le", "s390x", "riscv64", "loongarch64"})
@@ -40,11 +38,12 @@ class Link:
 class OnDemand:
     """Who may have something built by asking the index for it, and what.
 
-    Whoever has logged in may, and who asks from one of `networks`. `deny` are patterns of project names. No more than
-    `per_hour` builds begin so in any hour; 0 turns it off. The first request waits up to `wait_s` for its wheel.
+    Whoever has logged in may, and who asks from one of `networks`. `deny` are patterns of project names that are not
+    compiled so, not as what another project requires either. No more than `per_hour` builds begin so in any hour; 0
+    turns it off. The first request waits up to `wait_s` for its wheel.
     """
 
-    networks: tuple[str, ...] = PRIVATE_NETWORKS
+    networks: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     per_hour: int = 60
     wait_s: int = 0
@@ -59,7 +58,11 @@ class OnDemand:
 
     def wants(self, project: str) -> bool:
         """Whether a project may be built so."""
-        return self.per_hour > 0 and not any(fnmatchcase(canonicalize_name(project), one) for one in self.deny)
+        return self.per_hour > 0 and not self.denies(project)
+
+    def denies(self, project: str) -> bool:
+        """Whether it is on the list of what is not built so, for whichever project it would be needed."""
+        return any(fnmatchcase(canonicalize_name(project), one) for one in self.deny)
 
     def to_json(self) -> str:
         """As `read_on_demand` reads it."""

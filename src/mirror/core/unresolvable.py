@@ -22,6 +22,7 @@ from mirror.core.popular import NAMES
 from mirror.core.requirements_text import Problem
 from mirror.core.target import applies, takes_python, usable
 from mirror.core.text import visible
+from mirror.core.upstreams import FurtherUpstream, who_has
 
 SHOWN = 5
 """Versions, platforms or names that are listed: enough to choose from, and few enough to read."""
@@ -132,11 +133,13 @@ def explain(
     requirements: Requirements,
     target: Target,
     files: Callable[[NormalizedName], Sequence[IndexFile]],
+    further: Sequence[FurtherUpstream] = (),
 ) -> tuple[Problem, ...]:
     """What is wrong with each line by itself, and with each two of them together; in the order of the lines.
 
-    `files` asks the index for a project's page. What only shows further down (a requirement of a requirement) is for
-    the resolver to tell: () then.
+    `files` asks the index for a project's page. What resembles a name of a `further` upstream's is asked of that one
+    alone: the names of private projects are nobody else's business. What only shows further down (a requirement of a
+    requirement) is for the resolver to tell: () then.
     """
     lines = [line for line in (*requirements.requirements, *requirements.constraints) if applies(line.text, target)]
     asked = {line.name for line in requirements.requirements if applies(line.text, target)}
@@ -147,7 +150,7 @@ def explain(
         if line.name not in asked:
             continue  # a constraint on what nobody asks for, or on what is found out on the way
         there = releases(line.name, files(line.name))
-        found = _explain_line(line, target, there) if there else _no_project(line, names - {line.name}, files)
+        found = _explain_line(line, target, there) if there else _no_project(line, names - {line.name}, files, further)
         if isinstance(found, Problem):
             problems.append(found)
         else:
@@ -206,8 +209,11 @@ def _no_project(
     line: RequirementLine,
     beside: Collection[NormalizedName],
     files: Callable[[NormalizedName], Sequence[IndexFile]],
+    further: Sequence[FurtherUpstream],
 ) -> Problem:
-    near = [guess for guess in near_names(line.name, beside) if files(guess)][:SHOWN]
+    owner = who_has(line.name, further)
+    guesses = [one for one in near_names(line.name, beside) if owner is None or who_has(one, further) == owner]
+    near = [guess for guess in guesses if files(guess)][:SHOWN]
     hint = f"did you mean {' or '.join(near)}?" if near else "check its name; what only your company has needs an index"
     return _problem(line, "no-such-project", f"there is no project {Requirement(line.text).name}", hint)
 

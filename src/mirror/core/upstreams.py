@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
@@ -53,6 +54,26 @@ def may_ask(url: str, further: Sequence[FurtherUpstream]) -> bool:
     project = url.rstrip("/").rpartition("/")[2]
     asked = next((upstream for upstream in further if url.startswith(upstream.url.rstrip("/") + "/")), None)
     return who_has(project, further) == asked
+
+
+def who_logs_in(url: str, further: Sequence[FurtherUpstream]) -> FurtherUpstream | None:
+    """The upstream whose login may be shown at `url`; None for nobody's.
+
+    At the page of one of its projects (PEP 503), and on its host for a file that is named after one of them. Anybody's
+    page may link to anything there, and a login is not for whatever a stranger has thought of.
+    """
+    address = urlsplit(url)
+    last = unquote(address.path).rstrip("/").rpartition("/")[2]
+    is_page = address.path.endswith("/")
+    names = [last] if is_page else [last[: dash.start()] for dash in re.finditer(r"-(?=\d)", last)]
+    for upstream in further:
+        place = urlsplit(upstream.url)
+        is_there = (address.scheme, address.netloc) == (place.scheme, place.netloc)
+        if is_page:
+            is_there = is_there and address.path.startswith(place.path.rstrip("/") + "/")
+        if is_there and any(who_has(name, further) == upstream for name in names):
+            return upstream
+    return None
 
 
 def routes_json(further: Iterable[FurtherUpstream]) -> str:

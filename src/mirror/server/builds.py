@@ -133,10 +133,10 @@ def keep_lock(request: Any) -> Response:
     """Register a lock, in the place of the one of its name, for whoever may upload but not make indexes."""
     user, name = _lock(request)
     text = _custom_data(request)
-    stage = request.registry["xom"].model.getstage(user.name, name)
+    stage = _registered(request, user, name)
     if stage is None:
-        settings = {"type": "stage", "bases": (), "volatile": True, "acl_upload": [], "custom_data": text}
-        user.create_stage(name, **settings)
+        settings = {"type": "stage", "bases": (), "volatile": True, "acl_upload": [], "acl_toxresult_upload": []}
+        user.create_stage(name, **settings, custom_data=text, title=_title(request))
     else:
         stage.modify(**{**stage.get(), "custom_data": text})
     return json_answer({"version": 1})
@@ -145,7 +145,7 @@ def keep_lock(request: Any) -> Response:
 def drop_lock(request: Any) -> Response:
     """Forget one."""
     user, name = _lock(request)
-    stage = request.registry["xom"].model.getstage(user.name, name)
+    stage = _registered(request, user, name)
     if stage is None:
         raise _Refused(404, "there is no such lock")
     stage.delete()
@@ -162,6 +162,18 @@ def _lock(request: Any) -> tuple[Any, str]:
     if not request.has_permission("upload", stage):
         raise _Refused(403 if request.authenticated_userid else 401, f"you may not upload to {stage.name}")
     return model.get_user(owner), name
+
+
+def _registered(request: Any, user: Any, name: str) -> Any:
+    """The lock that is there, None where there is none. Raises _Refused where somebody else has registered it."""
+    stage = request.registry["xom"].model.getstage(user.name, name)
+    if stage is None or request.authenticated_userid in ("root", OWNER) or stage.get().get("title") == _title(request):
+        return stage
+    raise _Refused(403, "somebody else has registered this lock: `mirror prune --forget` of the index's owner ends it")
+
+
+def _title(request: Any) -> str:
+    return f"registered by {request.authenticated_userid}"
 
 
 def _custom_data(request: Any) -> str:

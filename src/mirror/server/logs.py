@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ def read_from(path: Path, offset: int, most_bytes: int = MOST_BYTES, *, to_end: 
     """
     try:
         with path.open("rb") as log:
-            log.seek(offset)
+            log.seek(min(offset, os.fstat(log.fileno()).st_size))  # beyond what a file may have is an error
             content = log.read(most_bytes)
     except FileNotFoundError:
         content = b""

@@ -10,6 +10,7 @@ from typing import Any
 from pluggy import HookimplMarker
 from pyramid.tweens import INGRESS  # type: ignore[import-untyped]
 
+from mirror.adapters.devpi.files import DevpiFiles
 from mirror.adapters.devpi.layout import COUNTS, HOSTS, JOURNAL, ON_DEMAND, PAGE, PROD, QUEUE
 from mirror.adapters.devpi.listening import LOOPBACK, gateways
 from mirror.adapters.queue import Queue
@@ -19,6 +20,7 @@ from mirror.server.builds import Builds
 from mirror.server.door import Door
 from mirror.server.live import Slots
 from mirror.server.misses import Misses
+from mirror.server.own_log import keep_small
 from mirror.server.reading import devpiserver_stage_get_principals_for_pkg_read, needs_token
 from mirror.server.served import Downloads, NginxCounts
 from mirror.server.site import Site
@@ -36,6 +38,7 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Add the routes and what counts downloads."""
     folder = os.environ.get(JOURNAL)
     server = Path(str(config.server_path))
+    keep_small(DevpiFiles(server.parent).log)
     site = Site(
         folder=Path(folder) if folder else None,
         server=server,

@@ -19,6 +19,8 @@ from mirror.core.retention import Reached, RegisteredLock
 
 VERSION = 1
 LOCK = re.compile(r"lock-([0-9a-f]{40})")
+_LATEST_S = 253_370_764_800
+"""The year 9999."""
 _TRIES = 3
 """Between the two ways to write, somebody else may have made or removed the lock."""
 
@@ -132,12 +134,20 @@ def read_lock(key: str, text: str) -> RegisteredLock:
         files=tuple(_text(file) for file in data["files"]),
         target=_text(data["target"]),
         wheels=tuple(sorted(wheels)),
-        registered_s=float(data["registered"]),
+        registered_s=_moment(data["registered"]),
         missing=tuple(_text(name) for name in data.get("missing", ())),
     )
+
+
+def _moment(value: object) -> float:
+    """POSIX seconds of a year that has four digits, or 0."""
+    if not isinstance(value, int | float) or not 0 <= value <= _LATEST_S:
+        raise ValueError(value)
+    return float(value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
+    value.encode()  # half a surrogate pair can be written nowhere
     return value

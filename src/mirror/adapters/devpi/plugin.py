@@ -24,7 +24,7 @@ from devpi_server.httpclient import FatalResponse
 from pluggy import HookimplMarker
 
 from mirror.adapters.devpi.layout import ROUTES
-from mirror.core.upstreams import FurtherUpstream, may_ask, read_routes
+from mirror.core.upstreams import FurtherUpstream, may_ask, read_routes, who_logs_in
 
 _RESTING = (429, 503)
 """Answers whose Retry-After is about when to ask again (RFC 6585, 4; RFC 9110, 15.6.4)."""
@@ -68,7 +68,7 @@ class PoliteClient:
         self._http = http
         self._rests = rests
         self._further = tuple(further)
-        self._logins = {_origin(one.url): _login(one.credentials_file) for one in further if one.credentials_file}
+        self._logins = {one.name: _login(one.credentials_file) for one in further if one.credentials_file}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._http, name)
@@ -95,7 +95,8 @@ class PoliteClient:
         return self._noted(url, self._http.stream(cstack, method, url, **self._with_login(url, options)))
 
     def _with_login(self, url: Any, options: dict[str, Any]) -> dict[str, Any]:
-        login = self._logins.get(_origin(_text(url)))
+        whose = who_logs_in(_text(url), self._further)
+        login = self._logins.get(whose.name) if whose else None
         if login is None:
             return options
         return {**options, "extra_headers": {**(options.get("extra_headers") or {}), "Authorization": login}}
@@ -121,11 +122,6 @@ def _empty_page(url: str) -> tuple[httpx.Response, str]:
     text = json.dumps({"meta": {"api-version": "1.0"}, "name": url.rstrip("/").rpartition("/")[2], "files": []})
     headers = {"Content-Type": "application/vnd.pypi.simple.v1+json"}
     return httpx.Response(200, headers=headers, text=text, request=httpx.Request("GET", url)), text
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
 
 
 def _login(file: str) -> str:
