@@ -24,6 +24,12 @@ PREPARES_AT_ONCE = 2
 ROUNDS = 5
 """How often a build backend may ask for more build requirements: one that always wants another has no end."""
 
+MOST_MORE = 200
+"""Jobs that a run may grow by for one job of its plan: a stranger has written what that needs to be built.
+
+For each, since one that asks for too much must not stop the others.
+"""
+
 StepResult = Prepared | Built | Reused | Failed | NeedsMore
 
 
@@ -62,6 +68,8 @@ class Builds:
     """Ends every step that is running, when the run is interrupted."""
     wind_down: WindDown = field(default_factory=WindDown)
     """Asks it to start nothing more."""
+    _asked_by: dict[JobKey, JobKey] = field(default_factory=dict)
+    """Job that is not in the plan to the job of the plan that brought it in."""
     _prepared: dict[JobKey, Prepared] = field(default_factory=dict)
     _more: dict[JobKey, tuple[str, ...]] = field(default_factory=dict)
     _rounds: Counter[JobKey] = field(default_factory=Counter)
@@ -142,6 +150,9 @@ class Builds:
     def _take(self, result: StepResult, job: Job) -> None:
         match result:
             case Prepared():
+                if not self._may_grow(result):
+                    self._end(self.graph.finished(job.key, _too_many(result)))
+                    return
                 self._prepared[job.key] = result
                 self._end(self.graph.prepared(job.key, result.missing))
                 for waiting, keys in self.graph.waiting():
@@ -156,6 +167,15 @@ class Builds:
             case Built() | Reused() | Failed():
                 self._end(self.graph.finished(job.key, result))
 
+    def _may_grow(self, prepared: Prepared) -> bool:
+        """Take in the jobs that are not in the graph yet; whether they are not too many."""
+        origin = self._asked_by.get(prepared.job.key, prepared.job.key)
+        more = self.graph.unknown(prepared.missing)
+        if len(more) + sum(asked_by == origin for asked_by in self._asked_by.values()) > MOST_MORE:
+            return False
+        self._asked_by |= dict.fromkeys(more, origin)
+        return True
+
     def _end(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             self.record(outcome)
@@ -166,6 +186,17 @@ class Builds:
         """Tell the reporter; one that breaks its promise never to raise is no reason to lose a compile."""
         with suppress(Exception):
             tell(*what)
+
+
+def _too_many(prepared: Prepared) -> Failed:
+    return Failed(
+        job=prepared.job,
+        code="too-many-jobs",
+        reason=f"its build requirements, and theirs, come to more than {MOST_MORE} packages that have no wheel",
+        hint="read the sdist before you try again: hardly any project needs ten",
+        seconds=0.0,
+        log="",
+    )
 
 
 def _endless(result: NeedsMore) -> Failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from fakes.house import FakeReporter, timeless
 from fakes.journal import FakeJournal
 from fakes.outcomes import a_built, a_job, a_reused
-from mirror.builds import ROUNDS, Builds, WindDown
+from mirror.builds import MOST_MORE, ROUNDS, Builds, WindDown
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
 from mirror.core.model import Blocked, BuildSystem, Built, Failed, IndexFile, Job, JobKey, Outcome, Reused, SourceFacts
@@ -327,3 +328,36 @@ def test_a_wheel_that_another_run_published_is_used(run: Run) -> None:
     run.steps.missing = {"a": [B]}
     assert [built(A), reused] == run.over(A)
     assert (B.key,) == run.steps.given["a"]
+
+
+def helpers(number: int) -> list[Job]:
+    return [a_job(f"helper-{n}", "1.0") for n in range(number)]
+
+
+TOO_MANY = "its build requirements, and theirs, come to more than 200 packages that have no wheel"
+TOO_MANY_HINT = "read the sdist before you try again: hardly any project needs ten"
+
+
+def test_build_requirements_without_end(run: Run) -> None:
+    """Whoever asks for too many jobs is alone in failing, and none of them is begun."""
+    run.steps.missing = {"a": helpers(MOST_MORE + 1), "b": [C]}
+    assert [failed(A, "too-many-jobs", TOO_MANY, TOO_MANY_HINT), built(B), built(C)] == run.over(A, B)
+
+
+def test_a_chain_of_build_requirements_without_end(run: Run) -> None:
+    """What a build requirement asks for counts for whoever asked for it."""
+    chain = helpers(MOST_MORE + 2)
+    run.steps.missing = {job.key.name: [following] for job, following in itertools.pairwise(chain)}
+    last = chain[MOST_MORE]
+    outcomes = run.over(chain[0], B)
+    assert failed(last, "too-many-jobs", TOO_MANY, TOO_MANY_HINT) in outcomes
+    assert [built(B)] == [outcome for outcome in outcomes if isinstance(outcome, Built)]
+    assert {last.key} == {outcome.cause for outcome in outcomes if isinstance(outcome, Blocked)}
+    assert MOST_MORE + 2 == len(outcomes)
+
+
+def test_many_build_requirements(run: Run) -> None:
+    """As many as a job may ask for are built; those of another job of the plan do not count for it."""
+    run.steps.missing = {"a": helpers(MOST_MORE), "b": [*helpers(3), C]}
+    outcomes = run.over(A, B)
+    assert MOST_MORE + 3 == sum(isinstance(outcome, Built) for outcome in outcomes)

@@ -28,6 +28,15 @@ OTHER_PYTHON = file("numpy-1.23.5-cp310-cp310-musllinux_1_1_x86_64.whl")
 OTHER_VERSION = file("numpy-1.24.0.tar.gz")
 
 
+def many_packages(number: int) -> str:
+    return "".join(f"[[packages]]\nname = 'p-{n}'\nversion = '1'\n" for n in range(number))
+
+
+def test_a_lock_at_its_limit() -> None:
+    """The limit itself is allowed."""
+    assert 3000 == len(read_pins(many_packages(3000)))
+
+
 def test_a_lock_is_read_for_names_and_versions_alone() -> None:
     """Files, markers and everything else in it came out of a sandbox, and are not looked at."""
     text = """
@@ -56,6 +65,8 @@ def test_a_lock_is_read_for_names_and_versions_alone() -> None:
         "[[packages]]\nname = '../numpy'\nversion = '1'",
         "packages = 3",
         pytest.param("a = " + "[" * 5000, id="nested"),
+        pytest.param(many_packages(3001), id="too many packages"),
+        pytest.param(many_packages(2) + "[[packages]]\nname = 'P_0'\nversion = '2'\n", id="two versions of one"),
         pytest.param("a = " + "1" * 5000, id="digits"),
         pytest.param(".".join("a" * 200_000) + " = 1", id="a key that takes minutes"),
         pytest.param(f"[[packages]]\nname = 'numpy'\nversion = '{'1' * 5000}'", id="a version of digits"),

@@ -59,6 +59,10 @@ class BuildGraph:
         """Whether every job has its outcome."""
         return len(self._outcomes) == len(self._nodes)
 
+    def unknown(self, jobs: Iterable[Job]) -> frozenset[JobKey]:
+        """Those of `jobs` that are not in the graph."""
+        return frozenset(job.key for job in jobs) - self._nodes.keys()
+
     def wheel(self, key: JobKey) -> IndexFile | None:
         """The wheel that a job came to: compiled in this run, or in another one that had it at the same time."""
         match self._outcomes.get(key):

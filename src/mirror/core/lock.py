@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,22 +23,33 @@ from mirror.core.text import visible
 from mirror.core.toml import read_toml
 
 Pin = tuple[NormalizedName, Version]
+MOST_PINS = 3_000
+"""Packages of one lock: the largest real ones have some hundred."""
 
 
 def read_pins(text: str) -> tuple[Pin, ...]:
     """The (name, version) of every package in a PEP 751 lock, sorted.
 
     Names and versions are all that is taken: which files answer them is for the index to say, not for a text that came
-    out of a sandbox. Raises MirrorError (`bad-lock`).
+    out of a sandbox. Raises MirrorError (`bad-lock`), also for more than MOST_PINS and for two versions of a project.
     """
     try:
-        return tuple(sorted(_pin(package) for package in read_toml(text).get("packages", [])))
+        return _pins(read_toml(text).get("packages", []))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MirrorError(
             "bad-lock",
-            f"the resolver's lock cannot be read: {visible(str(error), 300)}",
+            f"the resolver's lock cannot be used: {visible(str(error), 300)}",
             hint="a metadata hook may have written it: see the resolver's log",
         ) from error
+
+
+def _pins(packages: Sequence[Mapping[str, Any]]) -> tuple[Pin, ...]:
+    if len(packages) > MOST_PINS:
+        raise ValueError(f"it has {len(packages)} packages, expected at most {MOST_PINS}")
+    pins = tuple(sorted(map(_pin, packages)))
+    if twice := [name for (name, _), (following, _) in itertools.pairwise(pins) if name == following]:
+        raise ValueError(f"it has two versions of {twice[0]}")
+    return pins
 
 
 def _pin(package: Mapping[str, Any]) -> Pin:
