@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mirror.adapters.sandbox.options import Options, container_options
+from mirror.adapters.sandbox.options import Options, Tenant, container_options
 from mirror.ports import Limits, Task, Window
 
 LIMITS = Limits(
@@ -22,6 +22,8 @@ LIMITS = Limits(
     log_bytes=1 << 16,
     output_bytes=4 << 20,
 )
+SCRATCH = "rw,exec,nosuid,nodev,mode=0700,uid={user_id},gid={user_id}"
+"""How the scratch folder is mounted, but for its size."""
 IN_TREE = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
@@ -90,19 +92,15 @@ def instead_of_the_agent(program: str, **changes: Any) -> Options:
 
     `changes` replace entries of the options: a test of a wall takes down exactly that one.
     """
-
-    def options(*arguments: Any) -> dict[str, Any]:
-        whole = container_options(*arguments)
-        return {**whole, "command": ["python3", "-I", "-c", PREAMBLE + program], **changes}
-
-    return options
+    return with_changes(**{"command": ["python3", "-I", "-c", PREAMBLE + program], **changes})
 
 
 def with_changes(**changes: Any) -> Options:
-    """The options of every sandbox with these entries replaced."""
+    """The options of every sandbox with these entries replaced; SCRATCH in them is its own user's."""
 
-    def options(*arguments: Any) -> dict[str, Any]:
-        return {**container_options(*arguments), **changes}
+    def options(task: Task, tenant: Tenant, *more: Any) -> dict[str, Any]:
+        mounts = {path: how.format(user_id=tenant.user_id) for path, how in changes.get("tmpfs", {}).items()}
+        return {**container_options(task, tenant, *more), **changes, **({"tmpfs": mounts} if mounts else {})}
 
     return options
 

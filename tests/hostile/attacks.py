@@ -11,10 +11,10 @@ from typing import Any
 
 from docker.types import Ulimit
 
+from fakes.sdists import SCRATCH
 from hostile.arena import ALL_UP, INNER, Walls
 
 WHEEL = "attack-1.0-py3-none-any.whl"
-SCRATCH = "rw,exec,nosuid,nodev,mode=0700,uid=10001,gid=10001"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

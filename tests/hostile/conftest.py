@@ -19,9 +19,8 @@ from docker.types import IPAMConfig, IPAMPool
 
 from fakes.listeners import CANARY, canary_answerer, canary_listener
 from hostile.arena import Result, Walls, run_attack
-from hostile.probes import HOME_FILES
+from hostile.probes import HOME_FILES, NEIGHBOUR_USER
 from mirror.adapters.engine import gateway_address
-from mirror.adapters.sandbox.options import USER_ID
 
 LINK_LOCAL = "169.254.177.1"
 LINK_LOCAL_SUBNET = "169.254.177.0/24"
@@ -58,7 +57,7 @@ def neighbour(engine: docker.DockerClient, image: str) -> Iterator[str]:
         image,
         ["python3", "-c", NEIGHBOUR],
         entrypoint=[],
-        user=f"{USER_ID}:{USER_ID}",
+        user=f"{NEIGHBOUR_USER}:{NEIGHBOUR_USER}",
         environment={"SECRET": CANARY},
         network_mode="none",
         ipc_mode="shareable",

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 from hostile.arena import SUCCEEDED, Walls
 from hostile.attacks import options, reach
 
+NEIGHBOUR_USER = 10001
+AS_NEIGHBOUR = options(
+    pid_mode="container:{neighbour}",
+    user=f"{NEIGHBOUR_USER}:{NEIGHBOUR_USER}",
+    tmpfs={"/scratch": f"rw,exec,nosuid,nodev,mode=0700,uid={NEIGHBOUR_USER},gid={NEIGHBOUR_USER},size={32 << 20}"},
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Probes:
@@ -169,7 +176,7 @@ PROBES = (
             + "return any('canary' in open(f'/proc/{n}/environ').read() for n in neighbours())",
             "kill a neighbour": FIND_NEIGHBOUR + "return [os.kill(n, signal.SIGKILL) for n in neighbours()]",
         },
-        down=options(pid_mode="container:{neighbour}"),
+        down=AS_NEIGHBOUR,
     ),
     Probes(
         "system calls",

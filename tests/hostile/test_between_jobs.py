@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -12,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from fakes.house import a_wheel
 from fakes.index import FakeIndex
+from fakes.sdists import SCRATCH
 from hostile.arena import ALL_UP, SUCCEEDED, Result, Walls, run_attack
 from hostile.attacks import backend, options
 from mirror.adapters.images.model import ROLE
@@ -122,3 +125,43 @@ def test_programs_of_root(client: docker.DockerClient, image_with_root_s_program
     assert {"up": ("built", False), "down": ("built", True)} == {
         name: (result.outcome, result.succeeded) for name, result in results.items()
     }, f"{SUCCEEDED} is expected of the second: {results}"
+
+
+QUEUES = """
+import ctypes, struct
+libc = ctypes.CDLL(None, use_errno=True)
+def make(number):
+    attributes = ctypes.create_string_buffer(struct.pack("4l", 0, 10, 8192, 0), 64)
+    return libc.mq_open(b"/mirror-test-%d" % number, os.O_CREAT | os.O_RDWR, 0o600, attributes) >= 0
+"""
+USE_UP_THE_QUEUES = f"""
+{QUEUES}
+made = 0
+while made < 64 and make(made):
+    made += 1
+print("all are mine", flush=True)
+time.sleep(8)
+return False
+"""
+FIND_NO_QUEUE = f"""
+{QUEUES}
+return not make(0)
+"""
+ONE_USER = options(user="10001:10001", tmpfs={"/scratch": f"{SCRATCH},size={32 << 20}".format(user_id=10001)})
+
+
+@pytest.mark.parametrize(
+    ("walls", "found"),
+    [
+        pytest.param(ALL_UP, False, id="every wall up"),
+        pytest.param(ONE_USER, True, id="one user for all"),
+    ],
+)
+def test_what_the_kernel_counts_for_each_user(run: Run, walls: Walls, found: bool) -> None:
+    """A job that uses up its user's message queues leaves none to the next where both are one user, and else all."""
+    with ThreadPoolExecutor(1) as pool:
+        hog = pool.submit(run, backend(USE_UP_THE_QUEUES), walls)
+        time.sleep(4)
+        second = run(backend(FIND_NO_QUEUE), walls)
+        assert ("built", found) == (second.outcome, second.succeeded), second
+        assert "all are mine" in hog.result().log

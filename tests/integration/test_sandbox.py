@@ -18,9 +18,10 @@ import pytest
 from docker.types import Ulimit
 
 from fakes.listeners import canary_listener
-from fakes.sdists import LIMITS, instead_of_the_agent, program_task, with_changes
+from fakes.sdists import LIMITS, SCRATCH, instead_of_the_agent, program_task, with_changes
 from mirror.adapters.engine import gateway_address
 from mirror.adapters.images.model import ROLE
+from mirror.adapters.sandbox import user_ids
 from mirror.adapters.sandbox.docker import DockerSandbox
 from mirror.core.errors import UnusableError
 from mirror.ports import End, Limits
@@ -28,7 +29,6 @@ from mirror.ports import End, Limits
 pytestmark = pytest.mark.docker
 
 SMALL = replace(LIMITS, scratch_bytes=8 << 20, processes=16, open_files=64)
-SCRATCH = "rw,exec,nosuid,nodev,mode=0700,uid=10001,gid=10001"
 CANARY = "http://user:canary@127.0.0.1:9"
 
 
@@ -121,7 +121,9 @@ WALLS = (
         up=2,
         down=0,
     ),
-    Wall(name="user", program="result(found=os.getuid())", change={"user": "0:0"}, up=10001, down=0),
+    Wall(
+        name="user", program="result(found=20_000 <= os.getuid() < 60_000)", change={"user": "0:0"}, up=True, down=False
+    ),
     Wall(
         name="read-only root",
         program="try:\n open('/tmp/x', 'w').close(); result(found='written')\n"
@@ -196,7 +198,7 @@ WALLS = (
         name="environment",
         program="result(found=sorted(k for k in os.environ if not k.startswith('LC_')))",
         change={"environment": {"HOME": "/scratch/home", "PYTHONDONTWRITEBYTECODE": "1", "SECRET": "canary"}},
-        up=["HOME", "HOSTNAME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE"],
+        up=["HOME", "HOSTNAME", "LANG", "LOGNAME", "PATH", "PYTHONDONTWRITEBYTECODE", "USER"],
         down=[
             *("HOME", "HOSTNAME", "LANG", "PATH", "PIP_CERT", "PIP_DISABLE_PIP_VERSION_CHECK"),
             *("PYTHONDONTWRITEBYTECODE", "SECRET", "SSL_CERT_FILE"),
@@ -325,3 +327,19 @@ def test_a_container_that_does_not_start(engine: docker.DockerClient, builder_im
     with pytest.raises(UnusableError) as caught:
         DockerSandbox(engine, options=options).run(program_task(builder_image), lambda _: None)
     assert "sandbox-refused" == caught.value.code
+
+
+def test_two_sandboxes_that_draw_one_user_id(engine: docker.DockerClient, builder_image: str) -> None:
+    """The later one gives way to the earlier one, of whatever run: what the kernel counts by user is never shared."""
+    drawn = iter((20_001, 20_002))
+    earlier = engine.containers.create(builder_image, ["true"], labels={user_ids.LABEL: "20001"}, network_mode="none")
+    try:
+        sandbox = DockerSandbox(
+            engine,
+            options=instead_of_the_agent("result(found=[os.getuid(), os.getgid()])"),
+            draw_user_id=lambda _: next(drawn),
+        )
+        ended = sandbox.run(program_task(builder_image), lambda _: None)
+    finally:
+        earlier.remove()
+    assert {"found": [20_002, 20_002]} == ended.value

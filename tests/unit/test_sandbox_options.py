@@ -8,7 +8,7 @@ import pytest
 from docker.types import LogConfig, Ulimit
 
 from mirror.adapters.sandbox import wire
-from mirror.adapters.sandbox.options import check_limits, container_options, system_calls
+from mirror.adapters.sandbox.options import Tenant, check_limits, container_options, system_calls
 from mirror.core.errors import UnusableError
 from mirror.ports import Limits, Task
 
@@ -23,6 +23,7 @@ LIMITS = Limits(
     output_bytes=1 << 25,
 )
 TASK = Task(command="compile", arguments={"a": 1}, image="sha256:0123", label="compile numpy 1.23.5", limits=LIMITS)
+TENANT = Tenant(run="host:1:abc", user_id=23456)
 ABLE = {"MemoryLimit": True, "SwapLimit": True, "PidsLimit": True, "SecurityOptions": ["name=seccomp,profile=default"]}
 
 
@@ -32,18 +33,24 @@ def test_options() -> None:
         "image": "sha256:0123",
         "command": ["python3", "-I", "-c", wire.BOOT],
         "entrypoint": [],
-        "user": "10001:10001",
+        "user": "23456:23456",
         "hostname": "sandbox",
         "working_dir": "/",
         "environment": {
             "PIP_INDEX_URL": None,
             "PYTHON_VERSION": None,
             "HOME": "/scratch/home",
+            "LOGNAME": "build",
+            "USER": "build",
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         "use_config_proxy": False,
-        "labels": {"org.mirror.run": "host:1:abc", "org.mirror.task": "compile numpy 1.23.5"},
+        "labels": {
+            "org.mirror.run": "host:1:abc",
+            "org.mirror.task": "compile numpy 1.23.5",
+            "org.mirror.user": "23456",
+        },
         "stdin_open": True,
         "tty": False,
         "network_mode": "none",
@@ -52,7 +59,7 @@ def test_options() -> None:
         "read_only": True,
         "init": True,
         "tmpfs": {
-            "/scratch": "rw,exec,nosuid,nodev,size=536870912,nr_inodes=131072,mode=0700,uid=10001,gid=10001",
+            "/scratch": "rw,exec,nosuid,nodev,size=536870912,nr_inodes=131072,mode=0700,uid=23456,gid=23456",
         },
         "shm_size": 64 << 20,
         "mem_limit": 1 << 30,
@@ -63,7 +70,7 @@ def test_options() -> None:
         "ipc_mode": "private",
     }
     image_variables = ("PATH", "LANG", "PYTHON_VERSION", "PIP_INDEX_URL")
-    assert expected == container_options(TASK, "host:1:abc", None, image_variables)
+    assert expected == container_options(TASK, TENANT, None, image_variables)
 
 
 def test_system_calls() -> None:
@@ -100,8 +107,8 @@ def test_system_calls() -> None:
 
 def test_a_runtime_changes_nothing_else() -> None:
     """A stronger runtime is one entry more."""
-    plain = container_options(TASK, "run", None)
-    assert {**plain, "runtime": "runsc"} == container_options(TASK, "run", "runsc")
+    plain = container_options(TASK, TENANT, None)
+    assert {**plain, "runtime": "runsc"} == container_options(TASK, TENANT, "runsc")
 
 
 def test_an_engine_that_can_enforce_all() -> None:
@@ -139,6 +146,6 @@ def test_a_missing_limit_can_be_accepted() -> None:
 @pytest.mark.parametrize("missing", ["seccomp", "vsock"])
 def test_an_engine_that_takes_no_profile(missing: str) -> None:
     """Where the engine cannot filter system calls our way, and the user accepts that, nothing else changes."""
-    whole = container_options(TASK, "run", None)
+    whole = container_options(TASK, TENANT, None)
     expected = {**whole, "security_opt": ["no-new-privileges"]}
-    assert expected == container_options(TASK, "run", None, (), ("swap", missing))
+    assert expected == container_options(TASK, TENANT, None, (), ("swap", missing))

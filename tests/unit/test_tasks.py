@@ -8,7 +8,7 @@ from pathlib import Path
 from fakes.house import WORKSHOP, FakeWindow, requirements
 from fakes.outcomes import a_job
 from fakes.sdists import LIMITS
-from mirror.adapters.sandbox.options import container_options
+from mirror.adapters.sandbox.options import Tenant, container_options
 from mirror.core.model import BuildSystem, Recipe
 from mirror.ports import Task
 from mirror.tasks import BuildEnvironment, compile_task, resolve_task, verify_task
@@ -105,15 +105,17 @@ def test_the_clean_room_is_the_base_image_and_gets_no_hashes() -> None:
 
 
 def test_what_a_company_sets_reaches_no_compile() -> None:
-    """Proxies and certificates are for image builds and the index: the container's environment is these three."""
+    """Proxies and certificates are for image builds and the index: the container's environment is these five."""
     task = compile_task(WORKSHOP, a_job("numpy", "1.23.5"), ENVIRONMENT, Path("/store/numpy"), LOG)
     image_variables = ["https_proxy", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PATH"]
-    options = container_options(task, "run", None, image_variables)
+    options = container_options(task, Tenant(run="run", user_id=23456), None, image_variables)
     assert (
         {
             **dict.fromkeys(["https_proxy", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]),
             "HOME": "/scratch/home",
             "LANG": "C.UTF-8",
+            "LOGNAME": "build",
+            "USER": "build",
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         False,

@@ -15,8 +15,16 @@ import docker
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from mirror.adapters.owner import is_dead, this_process
+from mirror.adapters.sandbox import user_ids
 from mirror.adapters.sandbox.conversation import ENGINE_ERRORS, Conversation, Sent, refusal
-from mirror.adapters.sandbox.options import RUN_LABEL, Options, check_limits, container_name, container_options
+from mirror.adapters.sandbox.options import (
+    RUN_LABEL,
+    Options,
+    Tenant,
+    check_limits,
+    container_name,
+    container_options,
+)
 from mirror.core.errors import UnusableError
 from mirror.core.host_errors import out_of_files
 from mirror.ports import End, Ended, Task
@@ -42,12 +50,14 @@ class DockerSandbox:
         accept_missing_limits: Collection[str] = (),
         options: Options = container_options,
         restart_s: float = RESTART_S,
+        draw_user_id: Callable[[Collection[int]], int] = user_ids.draw,
     ) -> None:
         self._client = client
         self._runtime = runtime
         self._accepted = frozenset(accept_missing_limits)
         self._options = options
         self._restart_s = restart_s
+        self._draw_user_id = draw_user_id
         self._missing: tuple[str, ...] | None = None
         self._images: dict[str, tuple[str, ...]] = {}
         self._running: set[Any] = set()
@@ -157,8 +167,7 @@ class DockerSandbox:
             if self._missing is None:
                 self._missing = check_limits(self._client.info(), self._accepted)
             variables = self._image_variables(task.image)
-            options = self._options(task, this_process(), self._runtime, variables, self._missing)
-            return self._client.containers.create(name=name, **options)
+            return self._create_alone(task, name, variables, self._missing)
         except ImageNotFound as error:
             raise UnusableError(
                 "image-missing", f"the image {task.image} is not on the engine", hint="run `mirror up` again"
@@ -167,6 +176,26 @@ class DockerSandbox:
             raise refusal(error) from error
         except ENGINE_ERRORS as error:
             raise _NoEngineError(error) from error
+
+    def _create_alone(self, task: Task, name: str, image_variables: Collection[str], missing: Collection[str]) -> Any:
+        """Create the container, with a user id that no other one has.
+
+        Whoever is created first and looks around then sees everybody that was created before: of two that have drawn
+        the same id, at least one gives way, and neither has been started.
+        """
+        refused: set[int] = set()
+        while True:
+            user_id = self._draw_user_id(refused)
+            tenant = Tenant(run=this_process(), user_id=user_id)
+            options = self._options(task, tenant, self._runtime, image_variables, missing)
+            container = self._client.containers.create(name=name, **options)
+            label = f"{user_ids.LABEL}={user_id}"
+            if [container.id] == [
+                found["Id"] for found in self._client.api.containers(all=True, filters={"label": label})
+            ]:
+                return container
+            container.remove(force=True, v=True)
+            refused.add(user_id)
 
     def _name(self, label: str) -> str:
         """What it does, this run, and which attempt of this run at it."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from docker.types import LogConfig, Ulimit
 
-from mirror.adapters.sandbox import wire
+from mirror.adapters.sandbox import user_ids, wire
 from mirror.core.errors import UnusableError
 from mirror.ports import Task
 
 RUN_LABEL = "org.mirror.run"
 TASK_LABEL = "org.mirror.task"
-USER_ID = 10001
 SHARED_MEMORY_BYTES = 64 << 20
 """What /dev/shm holds, beside the scratch folder: Python's multiprocessing wants it. It counts as memory."""
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -25,7 +25,16 @@ _LONGEST_LABEL = 100
 IMAGE_VARIABLES = frozenset({"PATH", "LANG", "PKG_CONFIG_PATH"})
 """What a sandbox inherits of its image's environment. A company's base image may hold its credentials in others."""
 
-Options = Callable[[Task, str, str | None, Iterable[str], Collection[str]], dict[str, Any]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Whose a sandbox is: the run that labels it, and the user id that no other one on the engine has."""
+
+    run: str
+    user_id: int
+
+
+Options = Callable[[Task, Tenant, str | None, Iterable[str], Collection[str]], dict[str, Any]]
 """The type of `container_options`."""
 
 LIMITS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
@@ -45,34 +54,38 @@ def container_name(label: str, run: str) -> str:
 
 
 def container_options(
-    task: Task, run: str, runtime: str | None, image_variables: Iterable[str] = (), missing: Collection[str] = ()
+    task: Task, tenant: Tenant, runtime: str | None, image_variables: Iterable[str] = (), missing: Collection[str] = ()
 ) -> dict[str, Any]:
     """Everything the engine is told about a sandbox: pure, so that a test can hold it against the promises.
 
-    `run` labels the container; `image_variables` are the names of the variables that the image sets; `missing` are the
+    `image_variables` are the names of the variables that the image sets; `missing` are the
     limits (of LIMITS) that the engine lacks and the user does without.
     """
     profile = [] if {"seccomp", "vsock"} & set(missing) else [f"seccomp={system_calls()}"]
     limits = task.limits
+    user_id = tenant.user_id
     scratch = f"rw,exec,nosuid,nodev,size={limits.scratch_bytes},nr_inodes={limits.scratch_inodes}"
     return {
         "image": task.image,
         "command": ["python3", "-I", "-c", wire.BOOT],
         "entrypoint": [],
-        "user": f"{USER_ID}:{USER_ID}",
+        "user": f"{user_id}:{user_id}",
         "hostname": "sandbox",
         "working_dir": "/",
         "environment": {
             # A name without a value takes the variable away.
             **dict.fromkeys(sorted(set(image_variables) - IMAGE_VARIABLES)),
             "HOME": "/scratch/home",
+            # Its user has no name in the image's /etc/passwd: programs that ask for one look here first.
+            "LOGNAME": "build",
+            "USER": "build",
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             **task.environment,
         },
         # Else the SDK would add the proxies of the user's ~/.docker/config.json, passwords and all.
         "use_config_proxy": False,
-        "labels": {RUN_LABEL: run, TASK_LABEL: task.label},
+        "labels": {RUN_LABEL: tenant.run, TASK_LABEL: task.label, user_ids.LABEL: str(user_id)},
         "stdin_open": True,
         "tty": False,
         "network_mode": "none",
@@ -80,7 +93,7 @@ def container_options(
         "security_opt": ["no-new-privileges", *profile],
         "read_only": True,
         "init": True,
-        "tmpfs": {"/scratch": f"{scratch},mode=0700,uid={USER_ID},gid={USER_ID}"},
+        "tmpfs": {"/scratch": f"{scratch},mode=0700,uid={user_id},gid={user_id}"},
         "shm_size": SHARED_MEMORY_BYTES,
         "mem_limit": limits.memory_bytes,
         "memswap_limit": limits.memory_bytes,
