@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ UV_ON_MUSL = (
     '"implementation":{"name":"CPython","version":"3.12.2"},"distro":{"name":"Alpine Linux","version":"3.22","id":null,'
     '"libc":{"lib":"musl","version":"1.2"}},"system":{"name":"Linux","release":"6.1"},"cpu":"aarch64","ci":null}'
 )
+PROXY = Path(__file__).parents[2] / "config" / "nginx" / "common.conf"
 TARGET = Target(python="3.11", musl=(1, 2), architecture="x86_64")
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7")
 MUSL, GLIBC = "musllinux_1_2_x86_64", "manylinux_2_17_x86_64"
@@ -70,6 +72,35 @@ def test_an_installer_says_what_it_runs_on() -> None:
 def test_any_other_client_is_none(user_agent: str) -> None:
     """Whatever it sends: nothing is guessed."""
     assert parse_client(user_agent) is None
+
+
+def as_the_proxy_reads(variable: str, user_agent: str) -> str:
+    """What nginx's map of the User-Agent gives: the first expression that is found, with what it names."""
+    (body,) = re.findall(rf"map \$http_user_agent \${variable} {{(.*?)\n    }}", PROXY.read_text(), re.DOTALL)
+    for pattern, value in re.findall(r'^\s*"~((?:[^"\\]|\\.)*)"\s+(\S+);$', body, re.MULTILINE):
+        if match := re.search(pattern.replace('\\"', '"').replace("(?<", "(?P<"), user_agent):
+            return str(match[value[1:]] if value.startswith("$") else value)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        *(PIP_ON_MUSL, PIP_ON_GLIBC, UV_ON_MUSL, UV_ON_MUSL.replace("musl", "glibc")),
+        UV_ON_MUSL.replace("aarch64", "loongarch64"),
+        UV_ON_MUSL.replace('{"lib":"musl","version":"1.2"}', "null"),
+        re.sub(r'"distro":\{.*?\},', "", PIP_ON_MUSL),
+        re.sub(r'"distro":\{.*?\}', '"distro":{}', PIP_ON_MUSL),
+        PIP_ON_MUSL.replace('Linux"', 'Darwin"'),
+        PIP_ON_MUSL.replace("x86_64", "sparc"),
+    ],
+)
+def test_the_proxy_tells_the_same_clients_apart(user_agent: str) -> None:
+    """Its cache gives one page to all whom it holds for the same: then the plugin sees the first of them alone."""
+    python, cpu = (as_the_proxy_reads(name, user_agent) for name in ("client_python", "client_cpu"))
+    is_musl = "musl" == as_the_proxy_reads("client_libc", user_agent)
+    expected = Target(python=python, musl=(1, 2), architecture=cpu) if is_musl and cpu else None
+    assert expected == parse_client(user_agent)
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "pip/1 {", 'pip/26.0 {"distro":']))
