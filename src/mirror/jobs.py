@@ -13,7 +13,7 @@ from mirror import attempts
 from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
-from mirror.core.gate import Expected, check, remedy
+from mirror.core.gate import Expected, Layout, check, remedy
 from mirror.core.lock import is_of_release, is_ours, lock_package
 from mirror.core.misses import OnDemand
 from mirror.core.model import (
@@ -112,7 +112,7 @@ class JobSteps:
     projects: frozenset[str]
     """The normalised names of the lock: a wheel may not take another one's place."""
     neighbours: Neighbours
-    """The lock's other packages: nor may it take one of their import names."""
+    """The lock's other packages: nor may it change what one of them installs."""
     retry: bool = False
     """Try again what failed before with all the same."""
     denied: OnDemand = field(default_factory=OnDemand)
@@ -184,7 +184,11 @@ class JobSteps:
         ours = [file for file in self.index.files(job.key.name) if is_ours(file, self.index.simple_url)]
         wheels = [file for file in ours if is_of_release(file.filename, (job.key.name, job.key.version))]
         wheel = best_wheel(wheels, job.target)
-        return Reused(reuse=Reuse(name=job.key.name, version=job.key.version, wheel=wheel)) if wheel else None
+        if wheel is None:
+            return None
+        reuse = Reuse(name=job.key.name, version=job.key.version, wheel=wheel)
+        self.neighbours.meet(reuse)
+        return Reused(reuse=reuse)
 
     def _publish_kept(self, prepared: Prepared, key: str, on_stage: Callable[[str], None]) -> Built | None:
         """Publish what a run before this one compiled and did not come to publish; the gate judges it anew."""
@@ -293,26 +297,31 @@ class JobSteps:
     def _judge(self, prepared: Prepared, filename: str, content: bytes) -> CheckedWheel:
         """The wheel, if the gate finds nothing. Raises MirrorError (`gate`) with every finding."""
         job = prepared.job
-        judgement = check(
-            filename,
-            content,
-            Expected(
-                name=job.key.name,
-                version=job.key.version,
-                target=job.target,
-                oddities=job.recipe.oddities,
-                native_sources=prepared.source.facts.has_native_sources,
-                other_names=(self.projects | self.neighbours.names_beside(job.key.name)) - {job.key.name},
-            ),
+        while True:
+            beside = self.neighbours.beside(job.key.name)
+            judgement = check(filename, content, self._expected(prepared, beside))
+            if judgement.wheel is None or judgement.layout is None:
+                raise MirrorError(
+                    "gate",
+                    "the wheel that came out may not be published",
+                    details=[str(finding) for finding in judgement.findings],
+                    hint=remedy(judgement.findings),
+                )
+            if self.neighbours.admit(job.key, judgement.layout, beside):
+                return judgement.wheel
+
+    def _expected(self, prepared: Prepared, beside: Sequence[Layout]) -> Expected:
+        job = prepared.job
+        known = {layout.project for layout in beside}
+        return Expected(
+            name=job.key.name,
+            version=job.key.version,
+            target=job.target,
+            oddities=job.recipe.oddities,
+            native_sources=prepared.source.facts.has_native_sources,
+            other_names=self.projects - known - {job.key.name},
+            beside=tuple(beside),
         )
-        if judgement.wheel is None:
-            raise MirrorError(
-                "gate",
-                "the wheel that came out may not be published",
-                details=[str(finding) for finding in judgement.findings],
-                hint=remedy(judgement.findings),
-            )
-        return judgement.wheel
 
 
 def sentence(error: MirrorError) -> str:

@@ -1,64 +1,99 @@
-"""Whose import names a compiled wheel may not take: those of the other packages that it will be installed beside."""
+"""What a compiled wheel may not change: what the other packages of a lock install, reused or compiled."""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 
 from mirror.core.errors import MirrorError
-from mirror.core.model import Reuse
+from mirror.core.gate import Layout
+from mirror.core.gate.entry_points import read_scripts
+from mirror.core.gate.installed import layout_of, place
+from mirror.core.gate.record import read_hashes
+from mirror.core.model import JobKey, Reuse
 from mirror.ports import Index
 
 FETCHES_AT_ONCE = 4
-SHARED = frozenset({"tests", "test", "docs", "doc", "examples", "benchmarks", "scripts", "tools"})
-"""Names that many projects install by mistake, one over the other's: nobody's own."""
+_LONGEST_TEXT = 32 << 20
+"""RECORD and entry points of a reused wheel, in bytes: what is longer is nothing that anybody wrote."""
 
 
 class Neighbours:
-    """The packages of a lock that are reused. Their wheels are read when the first compiled one is judged.
+    """The packages of a lock, as they are installed side by side. Threads may share it.
 
-    The clean room downloads the same wheels afterwards, so nothing is fetched that would not be.
+    The wheels of `reuses` are read when the first compiled one is judged: the clean room downloads the same wheels
+    afterwards, so nothing is fetched that would not be. Of `jobs`, those are known that this run's gate has passed.
     """
 
-    def __init__(self, index: Index, reuses: Sequence[Reuse]) -> None:
+    def __init__(self, index: Index, reuses: Sequence[Reuse], jobs: Iterable[JobKey] = ()) -> None:
         self._index = index
         self._reuses = tuple(reuses)
+        self._jobs = frozenset(jobs)
+        self._lock = Lock()
+        self._reused: tuple[Layout, ...] | None = None
+        self._compiled: dict[JobKey, Layout] = {}
 
-    def names_beside(self, project: NormalizedName) -> frozenset[str]:
-        """The top-level names, normalised like project names, of every package but `project`."""
-        return frozenset(name for owner, names in self._names if owner != project for name in names)
+    def beside(self, project: NormalizedName) -> tuple[Layout, ...]:
+        """What every package but `project` installs, as far as its wheel is there and can be read."""
+        with self._lock:
+            if self._reused is None:
+                with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
+                    self._reused = tuple(filter(None, pool.map(self._read, self._reuses)))
+            return self._beside(project)
 
-    @cached_property
-    def _names(self) -> tuple[tuple[NormalizedName, frozenset[str]], ...]:
-        with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:
-            return tuple(pool.map(self._read, self._reuses))
+    def admit(self, key: JobKey, layout: Layout, seen: Sequence[Layout]) -> bool:
+        """Let a wheel be a neighbour of those that are judged from now on; False where it has to be judged again.
 
-    def _read(self, reuse: Reuse) -> tuple[NormalizedName, frozenset[str]]:
+        That is where another one was admitted after `seen`, which is what this one was judged beside.
+        """
+        with self._lock:
+            if key not in self._jobs:  # a build requirement that the lock does not have: it stands beside nobody
+                return True
+            if self._beside(key.name) != tuple(seen):
+                return False
+            self._compiled[key] = layout
+            return True
+
+    def meet(self, reuse: Reuse) -> None:
+        """Let a wheel that another run has published meanwhile be a neighbour."""
+        key = JobKey(name=reuse.name, version=reuse.version)
+        layout = self._read(reuse) if key in self._jobs else None
+        if layout is not None:
+            with self._lock:
+                self._compiled[key] = layout
+
+    def _beside(self, project: NormalizedName) -> tuple[Layout, ...]:
+        known = (*(self._reused or ()), *self._compiled.values())
+        return tuple(layout for layout in known if layout.project != project)
+
+    def _read(self, reuse: Reuse) -> Layout | None:
         try:
-            return reuse.name, top_level_names(self._index.fetch(reuse.wheel))
+            return read_layout(reuse.name, self._index.fetch(reuse.wheel))
         except MirrorError:  # a wheel that cannot be had is the clean room's to tell, not the compiled project's fault
-            return reuse.name, frozenset()
+            return None
 
 
-def top_level_names(wheel: Path) -> frozenset[str]:
-    """What a wheel installs at the top level, normalised: modules, and packages that are no namespaces (PEP 420)."""
+def read_layout(project: NormalizedName, wheel: Path) -> Layout | None:
+    """What a wheel installs; None where it cannot be read. Its RECORD is believed: it was not compiled here."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            members = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return frozenset()
-    return frozenset(canonicalize_name(name) for name in _names(members)) - SHARED
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            record = next(name for name in names if name.endswith(".dist-info/RECORD") and name.count("/") == 1)
+            dist_info = record.partition("/")[0]
+            hashes = read_hashes(_text(archive, record))
+            entry_points = f"{dist_info}/entry_points.txt"
+            scripts, _ = read_scripts(_text(archive, entry_points) if entry_points in names else b"", entry_points)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, StopIteration):
+        return None
+    placed, _ = place((name for name in names if not name.startswith(f"{dist_info}/")), dist_info)
+    return layout_of(project, placed, hashes, scripts)
 
 
-def _names(members: Iterable[str]) -> Iterable[str]:
-    for member in members:
-        folder, _, rest = member.partition("/")
-        if rest.startswith("__init__."):
-            yield folder
-        elif not rest and folder.endswith((".py", ".so")):
-            yield folder.partition(".")[0]
+def _text(archive: zipfile.ZipFile, name: str) -> bytes:
+    return archive.read(name) if archive.getinfo(name).file_size <= _LONGEST_TEXT else b""

@@ -108,7 +108,7 @@ class Pipeline:
             workshop=self.workshop,
             recipes=self.recipes,
             projects=frozenset(package.name for package in plan.lock.packages),
-            neighbours=Neighbours(self.index, plan.reuses),
+            neighbours=Neighbours(self.index, plan.reuses, [job.key for job in plan.jobs]),
             retry=self.retry,
             denied=self.denied,
         )

@@ -28,7 +28,7 @@ from mirror.tasks import Workshop
 
 SUCCEEDED = "ATTACK SUCCEEDED"
 TARGET = Target(python="3.11")
-OTHERS = frozenset({"numpy", "requests"})
+OTHERS = frozenset({"numpy", "requests", "colleague"})
 """Neighbours in the lock, whose names and import names are not the attacker's to take."""
 INNER = replace(LIMITS, scratch_bytes=32 << 20, wall_clock_s=40, silence_s=30)
 

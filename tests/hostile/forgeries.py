@@ -37,8 +37,8 @@ FORGERIES = (
     ),
     Forgery(
         name="a neighbour's module",
-        program=hook("return leave(folder, module='requests')"),
-        reason="requests",
+        program=hook("return leave(folder, module='colleague')"),
+        reason="colleague",
         published=WHEEL,
         down=Walls(others=frozenset()),
     ),

@@ -18,8 +18,8 @@ from fakes import elves
 from fakes.elves import AnElf
 from mirror.adapters.images.engine import output_of
 from mirror.core.gate.alpine import WATCHED_SYMBOLS
-from mirror.core.gate.contents import place
 from mirror.core.gate.elf import ElfError, read_elf
+from mirror.core.gate.installed import place
 from mirror.core.gate.libraries import judge_libraries
 from mirror.core.gate.machines import MACHINES
 from mirror.core.model import Target

@@ -19,6 +19,7 @@ from fakes.wheel_archives import (
     Archive,
     Entry,
     Sample,
+    an_expectation,
     digest,
     metadata,
     native_wheel,
@@ -27,6 +28,8 @@ from fakes.wheel_archives import (
     wheel_file,
 )
 from mirror.core.gate import ALLOWABLE, check
+from mirror.core.gate.contents import judge_top_level
+from mirror.core.gate.installed import place
 from mirror.core.model import Finding
 
 MODULE = "demo/__init__.py"
@@ -232,7 +235,29 @@ PLACES: dict[str, tuple[str, Attack]] = {
         put(METADATA=metadata("Requires-Dist: x @ http://index.test/x-1.0-py3-none-any.whl")),
     ),
     "a file in the environment's root": ("data-scheme", added("demo-1.0.data/data/etc/profile.d/evil.sh")),
-    "a module over the standard library's": ("data-scheme", added("demo-1.0.data/data/lib/python3.11/os.py")),
+    "a module over the standard library's": ("base-image-file", added("demo-1.0.data/data/lib/python3.11/os.py")),
+    "a header of Python's": ("base-image-file", added("demo-1.0.data/data/include/python3.11/Python.h")),
+    "a header of Python's inside": ("base-image-file", added("demo-1.0.data/data/include/python3.11/cpython/code.h")),
+    "Python's library": ("base-image-file", added("demo-1.0.data/data/lib/libpython3.11.so.1.0")),
+    "what an environment is set up by": ("base-image-file", added("demo-1.0.data/data/pyvenv.cfg")),
+    "what pip is set up by": ("base-image-file", added("demo-1.0.data/data/pip.conf")),
+    "a file where programs are": ("base-image-file", added("demo-1.0.data/data/bin")),
+    "a library for every program": ("data-library", added("demo-1.0.data/data/lib/libz.so.1")),
+    "a setting of another program": ("data-scheme", added("demo-1.0.data/data/etc/jupyter/jupyter_config.json")),
+    "documentation that climbs over to settings": ("data-scheme", added("demo-1.0.data/data/share/docs/x")),
+    "pip, in another file": ("base-image-file", added("pip.py")),
+    "pip, in a cache": ("base-image-file", added("__pycache__/pip.cpython-311.pyc")),
+    "setuptools": ("base-image-file", added("setuptools/__init__.py")),
+    "setuptools, through platlib": ("base-image-file", added("demo-1.0.data/platlib/setuptools/x.py")),
+    "pkg_resources": ("base-image-file", added("pkg_resources/__init__.py")),
+    "what setuptools puts before distutils": ("base-image-file", added("_distutils_hack/__init__.py")),
+    "wheel": ("base-image-file", added("wheel/__init__.py")),
+    "libraries of another project": ("foreign-top-level", added("numpy.libs/libopenblas.so")),
+    "libraries of a project that nobody knows": ("foreign-top-level", added("other.libs/libother.so")),
+    "libraries of another project, in capitals": ("foreign-top-level", added("Numpy.LIBS/libopenblas.so")),
+    "a package that everybody knows": ("foreign-top-level", added("yaml/__init__.py")),
+    "a module that everybody knows": ("foreign-top-level", added("six.py")),
+    "a private module of what everybody knows": ("foreign-top-level", added("_cffi_backend.abi3.so")),
     "a scheme that is none": ("unknown-scheme", added("demo-1.0.data/root/evil.py")),
     "a scheme of Python's own": ("unknown-scheme", added("demo-1.0.data/stdlib/os.py")),
     "a file in no scheme": ("unknown-scheme", added("demo-1.0.data/evil.py")),
@@ -409,11 +434,16 @@ def test_every_usual_file_name_passes(filename: str) -> None:
 
 
 def test_usual_contents_pass() -> None:
-    """Scripts, headers, type hints, purelib and signatures of RECORD are ordinary."""
+    """Scripts, headers, type hints, documentation, purelib and signatures of RECORD are ordinary."""
     sample = pure_wheel().add(
         {
             "demo-1.0.data/scripts/demo": b"#!python\n",
             "demo-1.0.data/headers/demo.h": b"",
+            "demo-1.0.data/data/share/man/man1/demo.1": b"",
+            "demo-1.0.data/data/share/doc/demo/index.html": b"",
+            "demo.libs/libdemo.so.1": b"",
+            "Demo.libs/libdemo.so.2": b"",
+            "demo_pip/pip.py": b"",
             "demo-1.0.data/purelib/demo/more.py": b"",
             "demo/py.typed": b"",
             "demo/fast.pth": b"",
@@ -424,6 +454,49 @@ def test_usual_contents_pass() -> None:
     )
     signed = replace(sample, archive=lambda a: a.add(Entry(name=f"{DIST_INFO}/RECORD.jws".encode(), data=b"{}")))
     assert [] == judge(signed)
+
+
+BOTH = {
+    "a start through the environment's root": (
+        ["data-scheme", "pth-file"],
+        added("demo-1.0.data/data/lib/python3.11/site-packages/x.pth"),
+    ),
+    "pip through the environment's root": (
+        ["base-image-file", "data-scheme"],
+        added("demo-1.0.data/data/lib64/python3.11/site-packages/pip/x.py"),
+    ),
+    "a shell through the environment's root": (["data-scheme", "script-shadows"], added("demo-1.0.data/data/bin/sh")),
+    "a shell through a distribution's root": (
+        ["data-scheme", "script-shadows"],
+        added("demo-1.0.data/data/local/bin/sh"),
+    ),
+    "pip's metadata through the environment's root": (
+        ["data-scheme", "foreign-dist-info"],
+        added("demo-1.0.data/data/lib/python3.11/site-packages/pip-1.0.dist-info/METADATA"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BOTH)
+def test_a_recipe_for_data_does_not_allow_what_data_reaches(case: str) -> None:
+    """Through the environment's root a wheel reaches every other place, and is judged there as well."""
+    codes, attack = BOTH[case]
+    sample = attack(pure_wheel())
+    assert codes == judge(sample)
+    sample = replace(sample, expected=replace(sample.expected, oddities=("data-scheme",)))
+    assert [code for code in codes if code != "data-scheme"] == judge(sample)
+
+
+@pytest.mark.parametrize(
+    ("project", "name"),
+    [("setuptools", "pkg_resources"), ("pip", "pip"), ("wheel", "wheel"), ("pyyaml", "yaml"), ("yaml", "yaml")],
+)
+def test_what_is_ones_own_passes(project: str, name: str) -> None:
+    """What the base image has of a project, and what a well-known one is imported as, is that project's alone."""
+    placed, _ = place([f"{name}/__init__.py", f"{project}.libs/libx.so"], f"{project}-1.0.dist-info")
+    own = replace(an_expectation(), name=canonicalize_name(project))
+    assert [] == list(judge_top_level(placed, own))
+    assert 2 == len(list(judge_top_level(placed, an_expectation())))
 
 
 def test_the_wheel_says_what_was_read() -> None:

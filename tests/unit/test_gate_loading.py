@@ -12,8 +12,8 @@ from fakes import elves
 from fakes.elves import AnElf
 from fakes.wheel_archives import DIST_INFO, EXTENSION, GRAFTED, Sample, native_wheel, wheel_file
 from mirror.core.gate import check
-from mirror.core.gate.contents import place
 from mirror.core.gate.elf import read_elf
+from mirror.core.gate.installed import place
 from mirror.core.gate.loading import Loader, TooManyError, Tree
 from mirror.core.gate.machines import MACHINES
 from mirror.core.model import Target

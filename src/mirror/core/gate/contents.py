@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from mirror.core.gate.installed import Installed
 from mirror.core.gate.programs import takes_a_place
 from mirror.core.gate.values import Expected, finding
 from mirror.core.model import Finding
+from mirror.core.popular import owners
 
-_SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
-_LIBRARY_SCHEMES = {"purelib", "platlib"}
+_PYTHONS_HEADERS = ("cpython", "internal")
+"""Folders of Python's own headers: pip installs a project's to a folder of the project's name beside them."""
+_PYTHONS = re.compile(
+    r"lib(?:64)?/(?:libpython[^/]*|python3[^/]*(?:/.*)?)"
+    rf"|include/(?:site/)?python3[^/]*(?:/(?:[^/]*|(?:{'|'.join(_PYTHONS_HEADERS)})/.*))?"
+    r"|pyvenv\.cfg|pip\.conf|s?bin|lib(?:64)?|include|share|etc",
+    re.DOTALL,
+)
+"""What is Python's own below an environment's root, and what it and pip are set up by."""
+_LOADED = re.compile(r"lib(?:64)?/[^/]*\.so(?:\.[^/]*)?", re.DOTALL)
+"""musl looks into /usr/local/lib for all that a program needs, before it looks into /usr/lib."""
+_DOCUMENTATION = re.compile(r"share/(?:doc|info|man)/.+", re.DOTALL)
+"""What nobody runs, and no program reads for its settings."""
+_BASE = {
+    "_distutils_hack": "setuptools",
+    "distutils-precedence": "setuptools",
+    "easy_install": "setuptools",
+    "pip": "pip",
+    "pkg_resources": "setuptools",
+    "setuptools": "setuptools",
+    "wheel": "wheel",
+}
+"""What the official images have in site-packages, and whose it is."""
+_LIBRARIES = ".libs"
+"""Where auditwheel puts what it grafts: a folder beside the packages, named as the wheel's file name begins."""
 _STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.[^/]*|/.*)", re.DOTALL)
 """`site` imports these at every start of Python, asked or not."""
 _METADATA_FOLDER = re.compile(r"([^/]+)\.(?:dist-info|egg-info|egg-link)(?:/|$)", re.IGNORECASE)
 _INSTALLERS_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json", "uv_cache.json")
 """What says where a project came from, and who installed it why (PEP 376, 610, 627, 710)."""
-_DATA_SUFFIX = ".data"
-"""pip installs any top folder with this suffix by its schemes, whatever stands before it."""
 _EXTENSION = re.compile(r"\.(cpython-|cp)(?P<python>\d+)(?P<flags>[a-z]*)[^./]*\.so$")
 _GLIBC = re.compile(r"-gnu[a-z0-9]*\.so$")
 """`-gnueabihf` on armv7l, for one."""
@@ -32,47 +54,31 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _NOT_IMPORTED = {"test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installed:
-    """Where one member goes: `scheme` is a key of the installation schemes, `path` relative to that scheme's folder."""
-
-    member: str
-    scheme: str
-    path: str
-
-
-def place(names: Iterable[str], dist_info: str) -> tuple[tuple[Installed, ...], tuple[Finding, ...]]:
-    """Say for each file where it is installed; files of the root go to "root" (purelib or platlib)."""
-    data = f"{dist_info.removesuffix('.dist-info')}.data"
-    placed: list[Installed] = []
-    findings: list[Finding] = []
-    for name in names:
-        top, _, rest = name.partition("/")
-        if top != data:
-            if top.lower().endswith(_DATA_SUFFIX):
-                findings.append(finding("data-folder", f"expected {data}, got {top}", name))
-            placed.append(Installed(member=name, scheme="root", path=name))
-            continue
-        scheme, _, path = rest.partition("/")
-        if scheme not in _SCHEMES or not path:
-            findings.append(finding("unknown-scheme", f"expected one of {', '.join(sorted(_SCHEMES))}", name))
-        else:
-            placed.append(Installed(member=name, scheme=scheme, path=path))
-    return tuple(placed), tuple(findings)
-
-
 def judge_places(placed: Iterable[Installed], dist_info: str, expected: Expected) -> Iterator[Finding]:
     """Judge what a wheel would put where, file by file."""
     for file in placed:
-        if file.scheme == "data":
-            yield finding("data-scheme", f"is installed to {file.path} under the environment's root", file.member)
+        if file.through_data:
+            yield from _judge_data_place(file)
+        if file.in_library:
+            yield from _judge_library_place(file, dist_info)
+        elif file.scheme == "headers":
+            if expected.name in _PYTHONS_HEADERS:
+                yield finding("base-image-file", "is one of Python's own headers", file.member)
         elif file.scheme == "scripts":
             if "/" in file.path:
                 yield finding("script-folder", "expected a script's name, got a path", file.member)
             elif takes_a_place(file.path, expected.name):
                 yield finding("script-shadows", "takes the place of a program that others rely on", file.member)
-        elif file.scheme == "root" or file.scheme in _LIBRARY_SCHEMES:
-            yield from _judge_library_place(file, dist_info)
+
+
+def _judge_data_place(file: Installed) -> Iterator[Finding]:
+    path = file.through_data
+    if file.scheme == "data" and _PYTHONS.fullmatch(path):
+        yield finding("base-image-file", "takes the place of what belongs to Python and its environment", file.member)
+    elif _LOADED.fullmatch(path):
+        yield finding("data-library", "lies where the loader looks for every program's libraries", file.member)
+    elif not _DOCUMENTATION.fullmatch(path):
+        yield finding("data-scheme", f"is installed to {path} under the environment's root", file.member)
 
 
 def judge_scripts(names: Iterable[str], member: str, expected: Expected) -> Iterator[Finding]:
@@ -95,28 +101,37 @@ def _judge_library_place(file: Installed, dist_info: str) -> Iterator[Finding]:
 
 
 def judge_top_level(placed: Iterable[Installed], expected: Expected) -> Iterator[Finding]:
-    """Find top-level modules and packages that are named as another project of the lock."""
+    """Find top-level modules and packages that are another project's: here, in the base image, or everywhere."""
     reported: set[str] = set()
     for file in placed:
-        top = _top_level(file)
+        top = _top_level(file) if file.in_library else None
         if top is None or top in reported:
             continue
         reported.add(top)
         name = canonicalize_name(top)
-        if name in expected.other_names and name != expected.name:
+        if _BASE.get(top, expected.name) != expected.name:
+            yield finding("base-image-file", f"{top} is what the base image has of {_BASE[top]}", file.member)
+        elif top.lower().endswith(_LIBRARIES):
+            if canonicalize_name(top[: -len(_LIBRARIES)]) != expected.name:
+                message = f"expected a folder for libraries of {expected.name}, got {top}"
+                yield finding("foreign-top-level", message, file.member)
+        elif name == expected.name:
+            continue
+        elif name in expected.other_names:
             yield finding("foreign-top-level", f"the package {top} is the name of another project here", file.member)
+        elif (known := owners(top)) and expected.name not in known:
+            yield finding("foreign-top-level", f"{top} is what {min(known)} is imported as", file.member)
 
 
 def _top_level(file: Installed) -> str | None:
-    if file.scheme != "root" and file.scheme not in _LIBRARY_SCHEMES:
-        return None
+    """The name at the top that a file would be found by, as far as it is one that others rely on."""
     top, slash, rest = file.path.partition("/")
     if top == "__pycache__":  # an unchecked .pyc there is imported in the place of the module that it is named after
         return rest.partition(".")[0]
     if slash:
-        return top if _IDENTIFIER.fullmatch(top) else None
-    if top.endswith(_BYTECODE):
-        return top.removesuffix(_BYTECODE)
+        return top if _IDENTIFIER.fullmatch(top) or top.lower().endswith(_LIBRARIES) else None
+    if top.endswith((_BYTECODE, ".pth")):
+        return top.rpartition(".")[0]
     module = _MODULE.fullmatch(top)
     return module["name"] if module else None
 
@@ -142,9 +157,7 @@ def import_names(placed: Iterable[Installed]) -> tuple[str, ...]:
     modules = sorted(
         parts
         for file in placed
-        if (file.scheme == "root" or file.scheme in _LIBRARY_SCHEMES)
-        and (parts := _module_parts(file.path))
-        and parts[0] not in _NOT_IMPORTED
+        if file.in_library and (parts := _module_parts(file.path)) and parts[0] not in _NOT_IMPORTED
     )
     packages = {parts[:-1] for parts in modules if parts[-1] == "__init__"}
     found: dict[str, None] = {}

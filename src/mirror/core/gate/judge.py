@@ -12,18 +12,18 @@ from packaging.tags import Tag
 
 from mirror.core.gate.alpine import WATCHED_SYMBOLS
 from mirror.core.gate.archive import read_members
+from mirror.core.gate.beside import judge_beside
 from mirror.core.gate.contents import (
-    Installed,
     import_names,
     judge_places,
     judge_scripts,
     judge_suffixes,
     judge_top_level,
-    place,
 )
 from mirror.core.gate.elf import MAGIC, Elf, ElfError, read_elf
 from mirror.core.gate.entry_points import read_scripts
 from mirror.core.gate.identity import WheelName, find_dist_info, judge_metadata, judge_wheel_file, read_filename
+from mirror.core.gate.installed import Installed, layout_of, place
 from mirror.core.gate.libraries import judge_libraries
 from mirror.core.gate.paths import folders_of, judge_names
 from mirror.core.gate.record import SIGNATURES, Digest, algorithms_of, judge_record
@@ -34,6 +34,7 @@ from mirror.core.gate.values import (
     Bounds,
     Expected,
     Judgement,
+    Layout,
     Member,
     RefusedError,
     finding,
@@ -83,9 +84,18 @@ def check(filename: str, content: bytes, expected: Expected, bounds: Bounds = _D
         opened, findings = _open(filename, content, expected, bounds)
     except RefusedError as refused:
         return Judgement(wheel=None, findings=(refused.finding,), allowed=())
-    stopping, allowed = sort_findings(chain(findings, _judge(opened, expected)), expected.oddities)
+    layout = _layout(opened, expected)
+    judged = chain(findings, _judge(opened, expected), judge_beside(layout, expected.beside))
+    stopping, allowed = sort_findings(judged, expected.oddities)
     wheel = None if stopping else _checked(opened, content, expected)
-    return Judgement(wheel=wheel, findings=tuple(stopping), allowed=tuple(allowed))
+    return Judgement(wheel=wheel, findings=tuple(stopping), allowed=tuple(allowed), layout=layout if wheel else None)
+
+
+def _layout(opened: _Opened, expected: Expected) -> Layout:
+    own = f"{opened.dist_info}/"  # nobody else's: its name was judged
+    placed = [file for file in opened.placed if not file.member.startswith(own)]
+    hashes = {name: digest.sha256 for name, digest in opened.read.digests.items()}
+    return layout_of(expected.name, placed, hashes, opened.scripts, compiled=True)
 
 
 def _open(filename: str, content: bytes, expected: Expected, bounds: Bounds) -> tuple[_Opened, tuple[Finding, ...]]:

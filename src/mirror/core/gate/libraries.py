@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from mirror.core.gate.alpine import lacking
-from mirror.core.gate.contents import Installed
 from mirror.core.gate.elf import Elf
+from mirror.core.gate.installed import Installed
 from mirror.core.gate.loading import ROOT, Load, Loader, TooManyError, Tree, is_musl
 from mirror.core.gate.machines import MACHINES, Machine
 from mirror.core.gate.values import finding

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mirror.core.gate.contents import Installed
 from mirror.core.gate.elf import Elf
+from mirror.core.gate.installed import Installed
 
 ROOT = "/prefix"
 """Where everything is installed, for whoever reads a path here."""

@@ -18,6 +18,7 @@ SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 STRONGER = ("sha384", "sha512")
 """What a line may have in the place of sha256 (binary distribution format: "sha256 or better")."""
+_MOST_ROWS = 200_000
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
 
 
@@ -96,6 +97,20 @@ def _rows(content: bytes, member: str, most: int) -> Iterator[tuple[str, str, st
             yield row[0], row[1], row[2]
     except csv.Error as error:
         raise RefusedError("record-row", f"line {reader.line_num}: {error}", member) from None
+
+
+def read_hashes(content: bytes) -> dict[str, bytes]:
+    """The SHA-256 of each file that a RECORD gives one for, as far as it can be read. Nothing is compared."""
+    found: dict[str, bytes] = {}
+    try:
+        for path, hash_field, _ in _rows(content, "RECORD", most=_MOST_ROWS):
+            algorithm, _, text = hash_field.partition("=")
+            digest = _decoded(text, 32) if algorithm == "sha256" else None
+            if digest is not None:
+                found[path] = digest
+    except RefusedError:
+        pass
+    return found
 
 
 def _judge_row(path: str, hash_field: str, size_field: str, digest: Digest) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
@@ -14,6 +14,7 @@ from mirror.core.text import visible
 ALLOWABLE = frozenset(
     {
         "case-collision",
+        "data-library",
         "data-scheme",
         "elf-execstack",
         "elf-external-library",
@@ -24,6 +25,8 @@ ALLOWABLE = frozenset(
         "elf-rpath-escape",
         "elf-static-tls",
         "extension-suffix",
+        "foreign-file",
+        "foreign-module",
         "foreign-top-level",
         "metadata-direct-reference",
         "metadata-repeated",
@@ -59,11 +62,30 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What a project has installed, to be compared with what another would install. Paths are below one root.
+
+    `files` maps each to its SHA-256 (b"" where nobody knows it), `modules` what can be imported to the files that it
+    may come from; `packages` are folders with an `__init__` of their own, `namespaces` folders to import from that have
+    none (PEP 420, or one that says just that), `folders` all folders. `compiled` says that it comes from this run.
+    """
+
+    project: NormalizedName
+    files: Mapping[str, bytes]
+    modules: Mapping[str, frozenset[str]]
+    packages: frozenset[str]
+    namespaces: frozenset[str]
+    folders: frozenset[str]
+    compiled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What the job says of the wheel that it should bring.
 
     `oddities` are codes of findings that a recipe allows; `native_sources` says that the sdist holds sources to
-    compile; `other_names` are the other projects of the lock, normalised.
+    compile; `beside` is what the other projects of the lock install whose wheels are there, `other_names` are those
+    of which nothing but the name is known.
     """
 
     name: NormalizedName
@@ -72,18 +94,20 @@ class Expected:
     oddities: tuple[str, ...] = ()
     native_sources: bool = False
     other_names: frozenset[str] = frozenset()
+    beside: tuple[Layout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What the gate says of a wheel: `wheel` is there exactly where `findings` is empty.
 
-    `allowed` are findings that are true and that the recipe expects.
+    `allowed` are findings that are true and that the recipe expects, `layout` is what the wheel installs.
     """
 
     wheel: CheckedWheel | None
     findings: tuple[Finding, ...]
     allowed: tuple[Finding, ...]
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
