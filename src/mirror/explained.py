@@ -12,10 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from mirror.core.errors import BadInputError, MirrorError
-from mirror.core.model import IndexFile, LockedPackage, Requirements, Target
+from mirror.core.lock import is_of_release
+from mirror.core.model import IndexFile, LockedPackage, Plan, Requirements, Target
 from mirror.core.requirements import RequirementsError
 from mirror.core.sdist_archive import read_tree
-from mirror.core.target import applies
+from mirror.core.target import applies, names_no_libc, takes_python, usable
 from mirror.core.text import visible
 from mirror.core.unresolvable import explain, explain_extras
 from mirror.core.upstreams import FurtherUpstream
@@ -100,6 +101,19 @@ def skipped_lines(requirements: Requirements, target: Target) -> tuple[str, ...]
     told = [f"{line.location}: skipped on {target}: {visible(line.text, 200)}" for line in lines[:MOST_SKIPPED]]
     more = len(lines) - len(told)
     return (*told, *([f"{more} more are skipped on {target}"] if more else []))
+
+
+def unnamed_libcs(plan: Plan, index: Index) -> tuple[str, ...]:
+    """What is said of wheels that pip would have taken, and that are compiled anew: they are for a plain `linux_*`."""
+    target = plan.lock.target
+    told: list[str] = []
+    for job in plan.jobs:
+        for file in index.files(job.key.name):
+            as_musl = file.filename.replace(f"linux_{target.architecture}", target.platform)
+            is_meant = is_of_release(file.filename, (job.key.name, job.key.version)) and usable(as_musl, target)
+            if is_meant and names_no_libc(file.filename) and takes_python(file.requires_python, target.python):
+                told.append(f"{visible(file.filename, 200)} says nothing of its libc: {job} is compiled from its sdist")
+    return tuple(told)
 
 
 def check_extras(requirements: Requirements, target: Target, index: Index, packages: Iterable[LockedPackage]) -> None:

@@ -80,7 +80,10 @@ class Pipeline:
         check_all_hashed(pins, requirements)
         packages = self._lock_packages(pins, requirements)
         explained.check_extras(requirements, self.target, self.index, packages)
-        return make_plan(Lock(target=self.target, packages=packages), self.recipes)
+        plan = make_plan(Lock(target=self.target, packages=packages), self.recipes)
+        for told in explained.unnamed_libcs(plan, self.index):
+            self.reporter.step(told)
+        return plan
 
     def build(self, requirements: Requirements) -> Report:
         """Plan, compile what is missing, publish it, prove it. Raises MirrorError only before the first build."""

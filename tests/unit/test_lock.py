@@ -104,6 +104,17 @@ def test_a_release_without_a_usable_file_is_an_error_that_says_what_there_is() -
     assert ("no-usable-file", (f"the index has {GLIBC.filename}",)) == (caught.value.code, caught.value.details)
 
 
+def test_a_wheel_that_names_no_libc_is_no_answer() -> None:
+    """Beside an sdist it is left out; alone it is an error that says what to upload."""
+    linux = file("numpy-1.23.5-cp311-cp311-linux_x86_64.whl")
+    package = lock_package(NUMPY, (linux, SDIST), TARGET)
+    assert (SDIST, ()) == (package.sdist, package.wheels)
+    with pytest.raises(MirrorError) as caught:
+        lock_package(NUMPY, (linux,), TARGET)
+    hint = "a plain linux wheel says nothing of its libc: upload the sdist too, or a musllinux wheel (auditwheel)"
+    assert ("no-usable-file", hint) == (caught.value.code, caught.value.hint)
+
+
 def test_hashes_narrow_what_counts() -> None:
     """A wheel that the user's hashes leave out is not reused: the sdist they name is compiled."""
     package = lock_package(NUMPY, (SDIST, MUSL), TARGET, hashes=[f"sha256:{SDIST.sha256}"])

@@ -571,3 +571,17 @@ def test_the_user_is_told_what_goes_on(house: House) -> None:
         "compiling 2 of 3 packages",
         "verifying in a clean room",
     ] == house.reporter.steps
+
+
+def test_a_wheel_that_names_no_libc_is_told_and_compiled_anew(house: House) -> None:
+    """Of the release that is compiled, and for this Python and architecture; pip alone would have taken it."""
+    for tag in ("cp311-cp311-linux_x86_64", "cp310-cp310-linux_x86_64", "cp311-cp311-linux_aarch64"):
+        house.index.add_upstream("numpy", f"numpy-1.23.5-{tag}.whl", tag.encode())
+    house.index.add_upstream("numpy", "numpy-1.23.2-cp311-cp311-linux_x86_64.whl", b"another release")
+    plan = house.pipeline().plan(ARTICLE)
+    assert [job(house, "numpy", "1.23.5"), job(house, "pandas", "1.5.3")] == sorted(plan.jobs, key=str)
+    linux = "numpy-1.23.5-cp311-cp311-linux_x86_64.whl"
+    assert [
+        "resolving for cp311-musllinux_1_2_x86_64",
+        f"{linux} says nothing of its libc: numpy 1.23.5 is compiled from its sdist",
+    ] == house.reporter.steps

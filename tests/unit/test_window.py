@@ -248,6 +248,18 @@ def test_keeps_one_foreign_wheel_for_its_metadata(index: FakeIndex) -> None:
     assert expected == narrowed(index, filenames)
 
 
+def test_hides_wheels_that_leave_their_libc_open(index: FakeIndex) -> None:
+    """pip and uv would take a plain linux wheel, some before a musllinux one; not even its metadata is shown."""
+    filenames = [
+        "demo-1.0-cp311-cp311-linux_x86_64.whl",
+        "demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl",
+        "demo-2.0-py3-none-linux_x86_64.whl",
+        "demo-3.0-cp311-cp311-linux_aarch64.whl",
+        "demo-3.0.tar.gz",
+    ]
+    assert ["demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl", "demo-3.0.tar.gz"] == narrowed(index, filenames)
+
+
 def test_prefers_a_foreign_wheel_that_allows_the_python(index: FakeIndex) -> None:
     """Metadata of a wheel for another Python is second best."""
     index.add_upstream("demo", "demo-1-cp39-abi3-win32.whl", b"1", requires_python="<3.10")

@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from mirror.core.errors import BadInputError, MirrorError
 from mirror.core.model import IndexFile, LockedPackage, Target
-from mirror.core.target import takes_python, usable
+from mirror.core.target import names_no_libc, takes_python, usable
 from mirror.core.text import visible
 from mirror.core.toml import read_toml
 
@@ -76,7 +76,7 @@ def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: S
             "no-usable-file",
             f"{name} {version} has neither an sdist nor a wheel for {target}",
             details=[f"the index has {visible(file.filename, 200)}" for file in listed][:5],
-            hint=f"constrain {name} to a release that has an sdist",
+            hint=_without_files(str(name), any(names_no_libc(file.filename) for file in listed)),
         )
     if hashes:
         release = [file for file in (*wheels, *sdists) if f"sha256:{file.sha256}" in hashes]
@@ -93,6 +93,12 @@ def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: S
         wheels = [file for file in release if file in wheels]
         sdists = [file for file in release if file in sdists]
     return LockedPackage(name=name, version=version, sdist=sdists[0] if sdists else None, wheels=tuple(wheels))
+
+
+def _without_files(name: str, has_linux_wheel: bool) -> str:
+    if has_linux_wheel:
+        return "a plain linux wheel says nothing of its libc: upload the sdist too, or a musllinux wheel (auditwheel)"
+    return f"constrain {name} to a release that has an sdist"
 
 
 def pin_of(filename: str) -> Pin | None:

@@ -102,7 +102,7 @@ def missed(links: Iterable[Link], target: Target) -> Version | None:
     """The release that pip on the target would take the sdist of; None where it finds a wheel, or nothing at all.
 
     As pip does: the newest release with a file for the target, a pre-release only where there is no other, nothing that
-    was yanked.
+    was yanked. A plain linux wheel, which pip would take, counts as none: nobody knows its libc.
     """
     wheels: set[Version] = set()
     sdists: set[Version] = set()

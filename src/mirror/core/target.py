@@ -1,4 +1,4 @@
-"""A target's tags, in the order in which pip on that target prefers them (PEP 425, 656)."""
+"""A target's tags, best first (PEP 425, 656), without the plain `linux_*`: who has one has said nothing of a libc."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mirror.core.model import IndexFile, Target
 
 @lru_cache(maxsize=16)
 def tags(target: Target) -> tuple[Tag, ...]:
-    """Every tag that installs on the target, best first.
+    """Every tag that says it is for the target, best first.
 
-    A musl of (1, 2) takes musllinux_1_2, 1_1 and 1_0: minor versions are backward compatible (PEP 656).
+    A musl of (1, 2) takes musllinux_1_2, 1_1 and 1_0: minor versions are backward compatible (PEP 656). pip and uv take
+    `linux_*` too, before these (pip since 26.3) or after them. Such a wheel may be glibc's, so it answers nothing here.
     """
     major, minor = target.musl
     platforms = [f"musllinux_{major}_{older}_{target.architecture}" for older in range(minor, -1, -1)]
-    platforms.append(f"linux_{target.architecture}")
     version = tuple(int(part) for part in target.python.split("."))
     interpreter = f"cp{target.python.replace('.', '')}"
     return (
@@ -40,7 +40,7 @@ def _ranks(target: Target) -> MappingProxyType[Tag, int]:
 
 
 def rank(filename: str, target: Target) -> int | None:
-    """How good a wheel is on the target by its file name alone: 0 is best, None does not install."""
+    """How good a wheel is on the target by its file name alone: 0 is best, None is not for it."""
     try:
         _, _, _, wheel_tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
@@ -50,8 +50,17 @@ def rank(filename: str, target: Target) -> int | None:
 
 
 def usable(filename: str, target: Target) -> bool:
-    """Whether pip on the target would take a wheel of this name."""
+    """Whether a wheel of this name is for the target: pip there would take it, and it does not leave its libc open."""
     return rank(filename, target) is not None
+
+
+def names_no_libc(filename: str) -> bool:
+    """Whether a wheel of this name is for a plain `linux_*`, whatever libc it was linked with."""
+    try:
+        _, _, _, wheel_tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return False
+    return all(tag.platform.startswith("linux_") for tag in wheel_tags)
 
 
 def takes_python(requires_python: str | None, python: str) -> bool:
@@ -102,7 +111,7 @@ def _environment(target: Target, patch: int) -> dict[str, str | AbstractSet[str]
 
 
 def best_wheel(wheels: Iterable[IndexFile], target: Target) -> IndexFile | None:
-    """The wheel that pip on the target prefers among those of one release; None where none installs."""
+    """The wheel that pip on the target prefers among those of one release that are for it; None where none is."""
 
     def preference(wheel: IndexFile) -> tuple[int, tuple[int, str]]:
         order = rank(wheel.filename, target)

@@ -30,7 +30,7 @@ _LATER_PYTHONS = 20
 _MOST_TRIES = 2_000
 _PLATFORM = re.compile(r"([a-z]+)\d*(?:_\d+)*_?(\w*)")
 _SYSTEMS = {
-    "linux": "Linux",
+    "linux": "Linux (no libc named)",
     "macosx": "macOS",
     "manylinux": "Linux (glibc)",
     "musllinux": "Linux (musl)",

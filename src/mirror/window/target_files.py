@@ -12,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_fi
 from packaging.version import InvalidVersion, Version
 
 from mirror.core.model import IndexFile, Target
-from mirror.core.target import tags
+from mirror.core.target import names_no_libc, tags
 from mirror.window.view import View
 
 _SDIST = (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz")
@@ -23,7 +23,8 @@ class TargetFiles:
     """Sdists, the wheels usable on the target, and one foreign wheel for each release that has none of those.
 
     A resolver reads a release's metadata from that foreign wheel where it would else have to run the sdist. numpy's
-    page comes down from 4,400 files to a few hundred.
+    page comes down from 4,400 files to a few hundred. A wheel for a plain `linux_*` is not shown: pip and uv would take
+    it for one of the target's, and it may be glibc's.
     """
 
     def __init__(self, view: View, target: Target) -> None:
@@ -57,6 +58,8 @@ class TargetFiles:
                 kept.add(file.filename)
             elif (wheel := _parse(file.filename)) is not None:
                 version, wheel_tags = wheel
+                if names_no_libc(file.filename):
+                    continue
                 if wheel_tags.isdisjoint(self._tags):
                     foreign.setdefault(version, []).append((file, wheel_tags))
                 else:

@@ -182,13 +182,13 @@ def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
 
 def _judge_tags(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     name, elves = opened.name, opened.read.elves
-    if not usable(name.filename, expected.target):
+    if any(tag.platform.startswith("linux_") for tag in name.tags):
+        yield finding("tag-unrepaired", "expected a musllinux tag, got a plain linux one: it was not repaired")
+    elif not usable(name.filename, expected.target):
         yield finding("tag-unusable", f"expected a wheel for {expected.target}, got {name.filename}")
     elif others := sorted(str(tag) for tag in name.tags if not _is_of(tag, expected.target)):
         # Whoever it is for would be given a wheel that nobody has judged for them.
         yield finding("tag-foreign", f"expected tags of {expected.target} alone, got {', '.join(others)} as well")
-    if any(tag.platform.startswith("linux_") for tag in name.tags):
-        yield finding("tag-unrepaired", "expected a musllinux tag, got a plain linux one: it was not repaired")
     if name.is_pure and elves:
         yield finding("elf-in-pure-wheel", "expected no compiled code in a wheel for any platform", min(elves))
     if expected.native_sources and not elves:
