@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
-from mirror.core.gate.alpine import lacking
+from mirror.core.gate.alpine import OLDEST, lacking
 from mirror.core.gate.elf import Elf
 from mirror.core.gate.installed import Installed
 from mirror.core.gate.loading import ROOT, Load, Loader, TooManyError, Tree, is_musl
@@ -163,11 +163,11 @@ def _judge_missing(load: Load, named: Mapping[str, str]) -> Iterator[Finding]:
 
 def _judge_symbols(load: Load, elves: Mapping[str, Elf], target: Target) -> Iterator[Finding]:
     brought = frozenset[str]().union(*(elves[member].symbols.defined for member in load.members))
-    where = "Alpine" if target.alpine is None else f"Alpine {target.alpine[0]}.{target.alpine[1]}"
+    where = "{}.{}".format(*(target.alpine or OLDEST))
     for member in load.members:
         missing = ", ".join(lacking(elves[member], brought, target))
         if missing:
-            yield finding("elf-not-on-alpine", f"needs what {where}'s musl lacks: {missing}", member)
+            yield finding("elf-not-on-alpine", f"needs what the musl of Alpine {where} lacks: {missing}", member)
 
 
 def _judge_static_tls(load: Load, elves: Mapping[str, Elf]) -> Iterator[Finding]:
