@@ -153,6 +153,30 @@ def test_names_that_no_backup_has(names: tuple[str, ...], tmp_path: Path) -> Non
     refused(tar(*(member(name) for name in names)), tmp_path)
 
 
+def test_a_hole_is_no_content(tmp_path: Path) -> None:
+    """A sparse member of a few bytes stands for as many as it likes, and all of them would be written."""
+    sparse, _ = member("index/x")
+    hole = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 20)}
+    sparse.pax_headers = {**sparse.pax_headers, **hole}
+    map_of_nothing = b"0\n".ljust(512, b"\0")
+    stream = tar((sparse, map_of_nothing))
+    with tarfile.open(fileobj=stream) as archive:  # it is what it says: this, and the wall down, write a mebibyte
+        (found, _) = archive.getmembers()
+        source = archive.extractfile(found)
+        assert source is not None
+        assert (True, 1 << 20) == (found.issparse(), len(source.read()))
+    stream.seek(0)
+    assert "is no file of an index" in refused(stream, tmp_path)
+
+
+def test_a_restored_index_is_its_users_alone(folders: dict[str, Path], tmp_path: Path) -> None:
+    """With the folders above it that had to be made; packages are for the proxy too."""
+    new = elsewhere(tmp_path)
+    restore(backup_of(folders), new)
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "new", new["index"], new["packages"])]
+    assert [0o700, 0o700, 0o755] == modes
+
+
 def test_a_link_is_no_file(tmp_path: Path) -> None:
     """It could lead anywhere."""
     link = tarfile.TarInfo("index/x")

@@ -143,6 +143,43 @@ def test_something_else_in_a_folders_place_is_told(tmp_path: Path, kind: str) ->
     assert ["data"] == [path.name for path in tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("place", ["data", "data/store", "data/journal.sqlite"])
+def test_a_link_in_our_folders_is_not_followed(tmp_path: Path, place: str) -> None:
+    """What is emptied, written or made private there would be somebody else's."""
+    folder, link = tmp_path / "data", tmp_path / place
+    link.parent.mkdir(exist_ok=True)
+    (tmp_path / "elsewhere").mkdir(mode=0o755)
+    link.symlink_to(tmp_path / "elsewhere")
+    for use in (host.ready_folder, host.refuse_links):
+        with pytest.raises(UnusableError) as caught:
+            use(folder)
+        assert ("data-unwritable", True) == (caught.value.code, str(link) in caught.value.what)
+    assert (0o755, []) == (
+        (tmp_path / "elsewhere").stat().st_mode & 0o777,
+        [*(tmp_path / "elsewhere").iterdir()],
+    )
+
+
+def test_a_folder_below_a_link_of_ours_is_not_made(tmp_path: Path) -> None:
+    """At whatever depth; a link above what is ours is its user's own business."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "disk").symlink_to(tmp_path / "elsewhere")
+    store = tmp_path / "disk" / "store"
+    host.make_folder(store / "ab" / "cd", store)
+    (store / "ef").symlink_to(tmp_path)
+    with pytest.raises(UnusableError):
+        host.make_folder(store / "ef" / "gh", store)
+    assert ["disk", "elsewhere"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_every_folder_that_is_made_is_its_users_alone(tmp_path: Path) -> None:
+    """Also those above it: the data folder, where it is the index that comes first."""
+    host.ready_folder(tmp_path / "data" / "devpi")
+    host.make_folder(tmp_path / "a" / "b" / "c")
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert {0o700} == {path.stat().st_mode & 0o777 for path in made}
+
+
 def test_dead_parts_are_swept(tmp_path: Path) -> None:
     """One that was written to a moment ago is somebody's; what is whole stays."""
     dead, alive, whole = tmp_path / "ab" / ".part-1", tmp_path / "ab" / ".part-2", tmp_path / "ab" / "whole"

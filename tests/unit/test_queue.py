@@ -40,6 +40,14 @@ def taken(queue: Queue) -> str:
     return found[0].topic
 
 
+def test_it_is_its_users_alone(queue: Queue) -> None:
+    """What is asked for, and what is said of it, is nobody else's; nothing is written through a link."""
+    assert [0o700, 0o700] == [path.stat().st_mode & 0o777 for path in (queue.folder, queue.folder / "output")]
+    (queue.folder / "worker.lock").symlink_to(queue.folder / "elsewhere")
+    with pytest.raises(UnusableError):
+        Queue(queue.folder)
+
+
 def test_first_come_first_served_and_people_before_installers(queue: Queue) -> None:
     """What nobody waits for in person waits itself."""
     queue.submit(a_request(), asked_by="10.0.0.1", origin=Origin.MISS, topic="a miss")

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mirror.adapters.host import explained
+from mirror.adapters.host import explained, make_folder
 from mirror.core.errors import BadInputError, UnusableError
 
 _DATABASE = ".sqlite"
@@ -29,6 +29,8 @@ _LEFT_BEHIND = frozenset({"tmp", "logs", "store", "claims", "kept", "lock", "wor
 _NAME_ERRORS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 """What the system says of a name that no backup of ours has: twice, below a file, too long."""
 _LAST, _VERSION, _LONGEST_LAST = "mirror-backup.json", 1, 1000
+_FOR_THE_PROXY = frozenset({"packages", "tls"})
+"""It reads them as another user."""
 _ENDINGS = ("-wal", "-shm", "-journal", "-tmp", ".log", ".log.1", ".new")
 
 
@@ -64,9 +66,12 @@ def restore(stream: IO[bytes], folders: Mapping[str, Path]) -> int:
 
     Raises BadInputError (`not-empty`, `no-backup`) or UnusableError (`explained`'s); then nothing is left of it.
     """
-    for folder in folders.values():
+    for name, folder in folders.items():
         with explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            if name in _FOR_THE_PROXY:
+                folder.mkdir(parents=True, exist_ok=True)
+            else:
+                make_folder(folder)
             if any(folder.iterdir()):
                 raise BadInputError(
                     "not-empty",
@@ -89,7 +94,7 @@ def _extract_all(archive: tarfile.TarFile, folders: Mapping[str, Path]) -> int:
     for member in archive:
         if told is not None:
             raise tarfile.TarError("something follows its end")
-        if member.name == _LAST and member.isreg() and member.size < _LONGEST_LAST:
+        if member.name == _LAST and member.isreg() and not member.issparse() and member.size < _LONGEST_LAST:
             told = _told(archive, member)
         else:
             _extract(archive, member, folders)
@@ -114,7 +119,8 @@ def _told(archive: tarfile.TarFile, member: tarfile.TarInfo) -> int:
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folders: Mapping[str, Path]) -> None:
     name, *rest = PurePosixPath(member.name).parts or ("",)
-    if not member.isreg() or not rest or name not in folders or ".." in rest:
+    # A hole of a sparse one takes its room on the disk, and none in the backup.
+    if not member.isreg() or member.issparse() or not rest or name not in folders or ".." in rest:
         raise tarfile.TarError(f"{member.name!r} is no file of an index")
     path = folders[name].joinpath(*rest)
     source = archive.extractfile(member)

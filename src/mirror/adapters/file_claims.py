@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mirror.adapters.host import explained
+from mirror.adapters.host import explained, make_folder
 from mirror.core.errors import UnusableError
 
 LOOKS_EVERY_S = 0.5
@@ -32,8 +32,8 @@ class FileClaims:
     def hold(self, key: str, on_wait: Callable[[], None]) -> Iterator[None]:
         """As ports.Claims.hold."""
         with explained(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            claim = os.open(self._folder / key, os.O_RDWR | os.O_CREAT, 0o600)
+            make_folder(self._folder)
+            claim = os.open(self._folder / key, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             self._wait(claim, on_wait)
             yield

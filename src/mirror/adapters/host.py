@@ -56,20 +56,55 @@ def refuse_if_full(path: Path, floor_bytes: int = FLOOR_BYTES) -> None:
 def ready_folder(folder: Path) -> None:
     """Make a folder of ours where there is none, and see that files can be made in it.
 
-    Raises UnusableError as `explained` does; `data-unwritable` too where something else stands in its place.
+    Raises UnusableError as `explained` does; `data-unwritable` too where something else stands in its place, or where
+    a link does, there or in it.
     """
     with explained(folder):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:  # the last: a symlink to nothing
-            raise UnusableError(
-                "data-unwritable",
-                f"{folder} is to be a folder of mirror's, and is or lies below something else: {error.strerror}",
-                hint="move that away, or name other folders in the settings `data` and `cache`",
-            ) from error
+            make_folder(folder)
+        except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+            raise _elsewhere(folder, str(error.strerror)) from error
+        refuse_links(folder)
         # One that has a block: on a full disk an empty file may still find its place.
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-", buffering=0) as probe:
             probe.write(b"\0" * 4096)
+
+
+def make_folder(folder: Path, top: Path | None = None) -> None:
+    """Make a folder of ours, and what is missing above it, for nobody else to read.
+
+    From `top` (default: itself) on it must not be a link: what is written and removed there could be anywhere.
+    Raises UnusableError (`data-unwritable`) for that, and OSError.
+    """
+    for place in (*reversed(folder.parents), folder):
+        if place.is_relative_to(top or folder) and place.is_symlink():
+            raise _elsewhere(place, "a symbolic link")
+        if not place.is_dir():
+            place.mkdir(mode=0o700, exist_ok=True)
+
+
+def refuse_links(folder: Path) -> None:
+    """See that neither a folder of ours nor anything that lies in it is a link; where there is none, all is well.
+
+    Raises UnusableError (`data-unwritable`), and OSError.
+    """
+    if folder.is_symlink():
+        raise _elsewhere(folder, "a symbolic link")
+    for place in folder.iterdir() if folder.is_dir() else ():
+        if place.is_symlink():
+            raise UnusableError(
+                "data-unwritable",
+                f"{place} is a symbolic link, and that folder is to be mirror's alone",
+                hint="remove the link, or name other folders in the settings `data` and `cache`",
+            )
+
+
+def _elsewhere(place: Path, reason: str) -> UnusableError:
+    return UnusableError(
+        "data-unwritable",
+        f"{place} is to be a folder of mirror's, and is or lies below something else: {reason}",
+        hint="move that away, or name other folders in the settings `data` and `cache`",
+    )
 
 
 def sweep_parts(folder: Path) -> None:

@@ -25,7 +25,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from mirror.adapters.host import explained
+from mirror.adapters.host import explained, make_folder, refuse_links
 from mirror.core.build_request import BuildRequest, read_build_request
 from mirror.core.errors import ExitStatus, MirrorError, UnusableError
 
@@ -99,7 +99,8 @@ class Queue:
         self.folder = folder
         self._local = threading.local()
         with explained(folder):
-            (folder / "output").mkdir(parents=True, exist_ok=True)
+            make_folder(folder / "output", folder)
+            refuse_links(folder)
         with self._changing() as connection:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)

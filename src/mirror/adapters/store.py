@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mirror.adapters.host import PART_PREFIX, explained
+from mirror.adapters.host import PART_PREFIX, explained, make_folder
 from mirror.core.errors import BadInputError, MirrorError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +81,7 @@ class Store:
     def _whole(self, path: Path) -> Iterator[BinaryIO]:
         """Write to a file that comes to its place when all went well, and else never was."""
         with explained(self._folder):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, self._folder)
             descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=PART_PREFIX)
             try:
                 with os.fdopen(descriptor, "wb") as file:

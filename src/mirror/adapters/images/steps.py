@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mirror.adapters.host import explained, ready_folder, refuse_if_full
+from mirror.adapters.host import explained, make_folder, ready_folder, refuse_if_full
 from mirror.core.errors import UnusableError
 
 DETAIL_LINES = 20
@@ -116,7 +116,7 @@ class Workshop:
 
     def _make(self, name: str, result: Path, script: Path, variables: Mapping[str, str]) -> None:
         for folder in ("work", "done", "logs"):
-            (self.cache / folder).mkdir(exist_ok=True)
+            make_folder(self.cache / folder)
         started = time.monotonic()
         work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.cache / "work"))
         out = Path(tempfile.mkdtemp(prefix=f"{name}-out-", dir=self.cache / "work"))

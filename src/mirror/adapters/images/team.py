@@ -8,7 +8,7 @@ from pathlib import Path
 
 import docker
 
-from mirror.adapters.host import explained
+from mirror.adapters.host import explained, refuse_links
 from mirror.adapters.images.alpine import site_files
 from mirror.adapters.images.bootstrap import HOST_CA_BUNDLE, Bootstrap
 from mirror.adapters.images.choice import ensure_images
@@ -61,6 +61,7 @@ def prepare(
 
 
 def _write_site(folder: Path, files: Mapping[str, bytes]) -> None:
+    refuse_links(folder)
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in files.items():
         path = folder / name.removeprefix("site/")
@@ -69,6 +70,7 @@ def _write_site(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_variables(file: Path, variables: Mapping[str, str]) -> None:
+    refuse_links(file)
     there = file.read_text().splitlines() if file.is_file() else []
     kept = [line for line in there if line != _OURS and line.partition("=")[0].strip() not in variables]
     file.write_text("\n".join([*kept, _OURS, *(f"{name}={value}" for name, value in variables.items())]) + "\n")

@@ -59,7 +59,8 @@ class Database:
         self._file = file
         self._lock = threading.Lock()
         with self.explained():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            host.make_folder(file.parent)
+            host.refuse_links(file.parent)
             self._connection = sqlite3.connect(
                 file, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from mirror.adapters.host import make_folder
+
 KEEP_LOGS = 2000
 KEEP_LOGS_FOR = timedelta(days=60)
 _LABEL_LENGTH = 100
@@ -18,7 +20,7 @@ def create_log(folder: Path, label: str, today: datetime) -> Path:
     day, name = folder / f"{today:%Y-%m-%d}", _file_name(label)
     number = 1
     while True:
-        day.mkdir(parents=True, exist_ok=True)
+        make_folder(day, folder)
         path = day / f"{name}-{number}.log"
         try:
             path.touch(exist_ok=False)
