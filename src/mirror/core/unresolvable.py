@@ -125,7 +125,8 @@ def near_names(name: NormalizedName, beside: Collection[NormalizedName] = ()) ->
     guesses += get_close_matches(name[:100], NAMES, n=SHOWN, cutoff=0.75)
     guesses += [f"python-{name}", f"py{name}", f"{name}-python", name.replace("-", "")]
     guesses += [name[:-1] if name.endswith("s") else f"{name}s"]
-    found = (canonicalize_name(guess) for guess in guesses if guess)
+    # `0-s` without its s ends in a dash, and is no name.
+    found = (canonicalize_name(guess.strip("-")) for guess in guesses if guess)
     return tuple(dict.fromkeys(guess for guess in found if guess != name and len(guess) > 1))
 
 
