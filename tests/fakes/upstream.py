@@ -15,10 +15,12 @@ from packaging.utils import canonicalize_name
 class Upstream:
     """Serves what was added to it, from `start` to `stop`; `asked` lists the paths it was asked for.
 
-    With a `login` (`USER:PASSWORD`), only to whoever has it.
+    With a `login` (`USER:PASSWORD`), only to whoever has it. With an `etag` every page has that one, and is not sent
+    again to whoever has it already.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, login: str | None = None) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None, login: str | None = None, etag: str | None = None) -> None:
+        self._etag = etag
         self.asked: list[str] = []
         self._login = login
         self._projects: dict[str, dict[str, bytes]] = {}
@@ -78,7 +80,11 @@ class Upstream:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, content_type, content = upstream._answer(self.path, self.headers.get("Authorization"))
+                if upstream._etag and self.headers.get("If-None-Match") == upstream._etag:
+                    status, content = 304, b""
                 self.send_response(status)
+                if upstream._etag:
+                    self.send_header("ETag", upstream._etag)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()

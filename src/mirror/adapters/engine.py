@@ -19,6 +19,7 @@ import platformdirs
 import requests
 from docker.errors import APIError, DockerException
 
+from mirror.adapters.environment import passed_on
 from mirror.adapters.host import explained, ready_folder
 from mirror.core.errors import UnusableError
 from mirror.core.host_errors import out_of_files
@@ -197,6 +198,7 @@ def _start(data: Path) -> docker.DockerClient:
         with explained(log), log.open("ab") as output:
             process = subprocess.Popen(
                 ["dockerd", f"--pidfile={pid_file}"],
+                env=passed_on(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

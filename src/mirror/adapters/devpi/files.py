@@ -31,10 +31,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mirror.adapters.host import explained, ready_folder, sync_tree
+from mirror.adapters.host import explained, ready_folder, refuse_links, sync_tree
 from mirror.core.errors import UnusableError
 
 _INIT = "from devpi_server.init import init; raise SystemExit(init())"
+_UPSTREAM = "from devpi_server.main import _pypi_ixconfig_default; print(_pypi_ixconfig_default['mirror_url'])"
 _LARGEST_LOG = 10_000_000
 _WRITTEN = (
     "secret",
@@ -118,7 +119,8 @@ class DevpiFiles:
         That needs no writing where the lock is there: a server on a full or read-only disk can be stopped.
         """
         with explained(self.folder):
-            lock = os.open(self.folder / "lock", os.O_RDONLY | os.O_CREAT, 0o600)
+            refuse_links(self.folder)
+            lock = os.open(self.folder / "lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -213,6 +215,24 @@ class DevpiFiles:
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 4000))
             return tuple(log.read().decode(errors="replace").splitlines()[-10:])
+
+    def default_upstream(self, environment: Mapping[str, str]) -> str:
+        """devpi's own address of PyPI. In a process of its own: importing devpi costs a second and 50 MB.
+
+        Raises UnusableError (`index-init`).
+        """
+        command = [sys.executable, "-P", "-W", "ignore", "-c", _UPSTREAM]
+        done = subprocess.run(
+            command, env=dict(environment), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode or not done.stdout.strip():
+            raise UnusableError(
+                "index-init",
+                "devpi does not say where it mirrors PyPI from",
+                hint="name it in the setting `upstream`",
+                details=done.stderr.splitlines()[-10:],
+            )
+        return done.stdout.strip()
 
     def _initialise(self, environment: Mapping[str, str]) -> None:
         """Run devpi-init. Root's password reaches it in a file: its argument list is for every user to see.

@@ -26,6 +26,7 @@ from mirror.core.errors import UnusableError
 from mirror.core.upstreams import FurtherUpstream
 
 OWNER = "mirror"
+_PYPI = "root/pypi"
 BUILDER = "builder"
 """The user who publishes what a team's builder compiles; with one person, OWNER does."""
 STAGE = "mirror/alpine"
@@ -49,7 +50,7 @@ PAGE = "+mirror"
 """Where that page is, from the server's root."""
 _STAGE_SETTINGS: Mapping[str, Any] = {
     "type": "stage",
-    "bases": ["root/pypi"],
+    "bases": [_PYPI],
     "volatile": False,
     "acl_upload": [OWNER],
     "acl_toxresult_upload": [OWNER],
@@ -87,13 +88,13 @@ def lay_out(
     root: DevpiClient,
     *,
     owner_password: str,
-    upstream: str | None,
+    upstream: str,
     further: Sequence[FurtherUpstream] = (),
     team: bool = False,
 ) -> None:
     """Make what is missing of one person's layout or of a `team`'s. Of what is there, only upstreams are changed.
 
-    `root` is logged in as root. `upstream` replaces devpi's own address of PyPI.
+    `root` is logged in as root. `upstream` is where everything comes from that has no other upstream.
     """
     _tend_mirror(root, upstream)
     if root.get(f"{root.root}/{OWNER}").status == 404:
@@ -105,7 +106,7 @@ def lay_out(
         _send(root, "PUT", INTERNAL, _INTERNAL_SETTINGS)
     _tend_stage(root, [INTERNAL, *ours] if team else ours)
     if team:
-        _tend_prod(root, [INTERNAL, STAGE, *ours, "root/pypi"])
+        _tend_prod(root, [INTERNAL, STAGE, *ours, _PYPI])
 
 
 def _tend_stage(root: DevpiClient, ours: list[str]) -> None:
@@ -163,32 +164,46 @@ def _tend_further(root: DevpiClient, upstream: FurtherUpstream) -> None:
     there = root.get(f"{root.root}/{path}?no_projects=")
     if there.status == 404:
         _send(root, "PUT", path, {"type": "mirror", "title": _title(upstream.name), **wanted})
-    elif changes := _changes(there.result() or {}, wanted):
+    else:
+        _bring_to(root, path, there.result() or {}, wanted)
+
+
+def _tend_mirror(root: DevpiClient, upstream: str) -> None:
+    """Keep devpi from fetching the names of everything upstream has, 900,000 of them, at somebody's first request.
+
+    `no_projects` in the question itself is for the same reason.
+    """
+    answer = root.get(f"{root.root}/{_PYPI}?no_projects=")
+    settings = answer.result()
+    wanted = {"mirror_url": upstream, **_MIRROR_SETTINGS}
+    if answer.status == 404:  # we were killed while it was made anew
+        _send(root, "PUT", _PYPI, {"type": "mirror", "title": "PyPI", **wanted})
+    elif settings is None:
+        raise UnusableError(
+            "index-layout",
+            f"the embedded index does not show its mirror {_PYPI}: HTTP {answer.status}",
+            hint="look into its log, devpi.log in its data folder; to begin anew, move that folder away",
+        )
+    else:
+        _bring_to(root, _PYPI, settings, wanted)
+
+
+def _bring_to(root: DevpiClient, path: str, settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Have a mirror as it is wanted.
+
+    One of another address is made anew. devpi would go on to show what it saw at the address before: where the new one
+    has no such project or cannot be reached, and where it answers 304 to the old one's ETag.
+    """
+    if settings.get("mirror_url") != wanted["mirror_url"]:
+        _send(root, "PATCH", path, ["volatile=True"])  # no other can be deleted
+        _send(root, "DELETE", path, None)
+        _send(root, "PUT", path, {**settings, **wanted})
+    elif changes := _changes(settings, wanted):
         _send(root, "PATCH", path, changes)
 
 
 def _changes(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     return [f"{key}={value}" for key, value in wanted.items() if settings.get(key) != value]
-
-
-def _tend_mirror(root: DevpiClient, upstream: str | None) -> None:
-    """Keep devpi from fetching the names of everything upstream has, 900,000 of them, at somebody's first request.
-
-    `no_projects` in the question itself is for the same reason.
-    """
-    answer = root.get(f"{root.root}/root/pypi?no_projects=")
-    settings = answer.result()
-    if settings is None:
-        raise UnusableError(
-            "index-layout",
-            f"the embedded index does not show its mirror root/pypi: HTTP {answer.status}",
-            hint="look into its log, devpi.log in its data folder; to begin anew, move that folder away",
-        )
-    wanted: dict[str, Any] = {**_MIRROR_SETTINGS}
-    if upstream:
-        wanted["mirror_url"] = upstream
-    if changes := _changes(settings, wanted):
-        _send(root, "PATCH", "root/pypi", changes)
 
 
 def _send(root: DevpiClient, method: str, path: str, body: Any) -> Answer:

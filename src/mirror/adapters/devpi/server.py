@@ -23,6 +23,7 @@ from mirror.adapters.devpi.http import DevpiClient, Login
 from mirror.adapters.devpi.layout import COUNTS, HOSTS, JOURNAL, ON_DEMAND, QUEUE, READING, ROUTES
 from mirror.adapters.devpi.listening import EVERYWHERE, LOOPBACK
 from mirror.adapters.devpi.patience import AT_FIRST, Waiter
+from mirror.adapters.environment import passed_on
 from mirror.adapters.host import explained
 from mirror.core.errors import UnusableError
 from mirror.core.misses import OnDemand
@@ -177,8 +178,8 @@ class EmbeddedServer:
                         hint="`mirror down` stops it",
                     )
                 state = self._start(say, running)
-            say(f"the index is at {self._info(state).url}/+simple/ (log: {self._files.log})")
             try:
+                say(f"the index is at {self._info(state).url}/+simple/ (log: {self._files.log})")
                 _, status = os.waitpid(state.pid, 0)
                 return os.waitstatus_to_exitcode(status)
             except KeyboardInterrupt:
@@ -217,8 +218,9 @@ class EmbeddedServer:
             )
             self._files.write_state(state)  # before it runs: the next one of us must find it, if we are killed now
             held.let_go()
+            upstream = self._upstream or self._files.default_upstream(environment)  # while it starts
             self._wait_until_healthy(state)
-            self._lay_out(port)
+            self._lay_out(port, upstream)
         except BaseException:
             held.give_up()
             raise
@@ -232,8 +234,8 @@ class EmbeddedServer:
         return [*command, *(f"--listen={address}:{port}" for address in self._addresses)]
 
     def _environment(self) -> dict[str, str]:
-        """Ours without devpi's own variables. devpi asks REQUESTS_CA_BUNDLE for what to trust, not SSL_CERT_FILE."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("DEVPI")}
+        """What it needs of ours. devpi asks REQUESTS_CA_BUNDLE for what to trust, not SSL_CERT_FILE."""
+        environment = passed_on(os.environ)
         if self._ca_bundle:
             listening.check_bundle(self._ca_bundle)
         bundle = self._ca_bundle or environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE")
@@ -244,11 +246,8 @@ class EmbeddedServer:
         environment["PYTHONUNBUFFERED"] = "1"
         environment["TMPDIR"] = str(self._files.temporary)
         environment[ROUTES] = str(self._files.routes)
-        environment.pop(JOURNAL, None)
         if self._journal:
             environment[JOURNAL] = self._journal
-        for name in (QUEUE, ON_DEMAND, READING, COUNTS):
-            environment.pop(name, None)
         environment[HOSTS] = " ".join(self._known_as)
         if self._team and self._team.queue:
             environment[QUEUE] = str(self._team.queue)
@@ -292,13 +291,13 @@ class EmbeddedServer:
                 )
             time.sleep(0.05)
 
-    def _lay_out(self, port: int) -> None:
+    def _lay_out(self, port: int, upstream: str) -> None:
         login = Login("root", self._files.root_password.read_text)
         root = DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
         devpi_layout.lay_out(
             root,
             owner_password=self._files.owner_password.read_text(),
-            upstream=self._upstream,
+            upstream=upstream,
             further=self._further,
             team=self._team is not None,
         )
