@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,21 +21,23 @@ from mirror.core.tables import TableProblem, summary
 from mirror.core.text import visible
 from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Limits
+from mirror.settings_files import File, read_file
 from mirror.settings_keys import read_environment, read_flags, read_values
+from mirror.settings_project import NAME, Standing, Trust, Untrusted, judged, standing
 
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Where a machine says what its programs trust; the first that names a file counts."""
 
 GIBIBYTE = 2**30
+NO_TRUST = Trust()
 
 
 class SettingsError(BadInputError):
     """Something is wrong with the settings; `problems` are all there are."""
 
-    def __init__(self, problems: Sequence[TableProblem]) -> None:
-        super().__init__(
-            "settings", summary(problems), hint="mend what is listed, then run again", details=[*map(str, problems)]
-        )
+    def __init__(self, problems: Sequence[TableProblem], stands: Standing = Standing.TRUSTED) -> None:
+        hint = "; ".join(filter(None, ("mend what is listed, then run again", stands.value)))
+        super().__init__("settings", summary(problems), hint=hint, details=[*map(str, problems)])
         self.problems = tuple(problems)
 
 
@@ -134,37 +135,34 @@ class Settings:
 
 
 def load(
-    *, environment: Mapping[str, str], folder: Path, flags: Mapping[str, object], machine: Machine | None = None
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    flags: Mapping[str, object],
+    machine: Machine | None = None,
+    trust: Trust = NO_TRUST,
 ) -> Settings:
     """Decide every setting; `flags` are named after the fields of Settings, `folder` is the project's.
 
+    Of the project's file counts what it may say by itself, and where `trust` says so, all of it.
     Raises SettingsError with the problems of all files, variables and flags.
     """
     here = machine or Machine.this()
-    problems: list[TableProblem] = []
-    values = _machine_values(here, environment)
-    shipped = resources.config()
-    sources: list[tuple[str, Mapping[str, object]]] = [
-        ("recipes.toml", _toml(shipped / "recipes.toml", "recipes.toml", problems))
-    ]
-    for path, name in (
-        (shipped / "mirror.toml", "config/mirror.toml"),
-        (here.config / "mirror.toml", str(here.config / "mirror.toml")),
-        (folder / "mirror.toml", "mirror.toml"),
-    ):
-        table = _toml(path, name, problems)
-        values |= read_values(name, table, path.parent, problems)
-        sources.append((name, table))
-    values |= read_environment(environment, folder, problems)
-    values |= read_flags(flags, folder, problems)
-    problems += [
-        TableProblem(where=key, code="no-home", what="there is no home folder for it", hint="set HOME, or this one")
-        for key in ("data", "cache")
-        if values[key] == getattr(here, key) and not values[key].is_absolute()
-    ]
+    read = _Read.of(here, environment, folder, flags)
+    problems, values = read.problems, read.values
+    kept, untrusted = read.judged()
+    stands = standing(read.project, folder, trust, environment) if untrusted else Standing.TRUSTED
+    if stands is Standing.TRUSTED:
+        kept = read.project.table
+    else:
+        problems += [one.problem(here.config / NAME) for one in untrusted]
+    values |= read_values(NAME, kept, folder, problems)
+    values |= read.later
+    problems += [*read.later_problems, *_homeless(values, here)]
+    sources = (*read.sources, (NAME, kept))
     recipes, recipe_problems = recipe_files.read(sources)
     if problems := [*problems, *recipe_problems]:
-        raise SettingsError(problems)
+        raise SettingsError(problems, stands)
     proxy: dict[str, str] = {
         name: values.pop(name) for name in ("http_proxy", "https_proxy", "no_proxy") if name in values
     }
@@ -172,9 +170,69 @@ def load(
         **values,
         proxy=MappingProxyType(proxy),
         password=environment.get("MIRROR_PASSWORD") or None,
-        recipe_sources=tuple(sources),
+        recipe_sources=sources,
         recipes=recipes,
     )
+
+
+def ask_for_trust(
+    *, environment: Mapping[str, str], folder: Path, machine: Machine | None = None
+) -> tuple[File, tuple[Untrusted, ...]]:
+    """The project's file as it stands now, and what of it only its user may say.
+
+    Raises SettingsError where that file cannot be read.
+    """
+    read = _Read.of(machine or Machine.this(), environment, folder, {})
+    if broken := [problem for problem in read.problems if problem.where.partition(":")[0] == NAME]:
+        raise SettingsError(broken)
+    return read.project, read.judged()[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """All sources, each read once: what goes before the project's file, that file, and what goes after it."""
+
+    values: dict[str, Any]
+    sources: tuple[tuple[str, Mapping[str, object]], ...]
+    project: File
+    later: Mapping[str, Any]
+    problems: list[TableProblem]
+    later_problems: list[TableProblem]
+
+    @classmethod
+    def of(cls, machine: Machine, environment: Mapping[str, str], folder: Path, flags: Mapping[str, object]) -> _Read:
+        problems: list[TableProblem] = []
+        later_problems: list[TableProblem] = []
+        values = _machine_values(machine, environment)
+        shipped, own = resources.config(), machine.config / NAME
+        sources = [("recipes.toml", read_file(shipped / "recipes.toml", "recipes.toml", problems).table)]
+        files = [(shipped / NAME, "config/mirror.toml"), (own, str(own))]
+        # Relative it is of a user without a home, and would be the project's.
+        for path, name in files if own.is_absolute() else files[:1]:
+            table = read_file(path, name, problems).table
+            values |= read_values(name, table, path.parent, problems)
+            sources.append((name, table))
+        later = read_environment(environment, folder, later_problems) | read_flags(flags, folder, later_problems)
+        return cls(
+            values=values,
+            sources=tuple(sources),
+            project=read_file(folder / NAME, NAME, problems),
+            later=later,
+            problems=problems,
+            later_problems=later_problems,
+        )
+
+    def judged(self) -> tuple[Mapping[str, object], tuple[Untrusted, ...]]:
+        """What of the project's file counts by itself, and what does not."""
+        return judged(self.project.table, {**self.values, **self.later}, self.later)
+
+
+def _homeless(values: Mapping[str, Any], machine: Machine) -> list[TableProblem]:
+    return [
+        TableProblem(where=key, code="no-home", what="there is no home folder for it", hint="set HOME, or this one")
+        for key in ("data", "cache")
+        if values[key] == getattr(machine, key) and not values[key].is_absolute()
+    ]
 
 
 def _place(where: Callable[[str], Path]) -> Path:
@@ -206,28 +264,3 @@ def _machine_values(machine: Machine, environment: Mapping[str, str]) -> dict[st
         if proxy and "@" not in proxy:
             values[variable] = proxy
     return values
-
-
-def _toml(path: Path, name: str, problems: list[TableProblem]) -> Mapping[str, object]:
-    """The tables of a file, none where there is no file."""
-
-    def problem(code: str, what: str, hint: str, place: str = "") -> Mapping[str, object]:
-        problems.append(TableProblem(where=name + place, code=code, what=what, hint=hint))
-        return {}
-
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        reason = visible(error.strerror or type(error).__name__)
-        return problem("file-unreadable", f"it cannot be read ({reason})", "check the file and its permissions")
-    try:
-        return tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return problem("encoding", f"byte 0x{content[error.start]:02x} is not UTF-8", "save it as UTF-8", f":{line}")
-    except tomllib.TOMLDecodeError as error:
-        return problem("bad-toml", visible(str(error), 200), "mend it, or see config/mirror.toml for an example")
-    except RecursionError:
-        return problem("bad-toml", "values are nested too deep", "see config/mirror.toml for an example")

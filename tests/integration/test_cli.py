@@ -94,6 +94,8 @@ WRONG = {
     "what a running build may need": (["prune", "--older-than", "1h"], "usage"),
     "no size": (["prune", "--max-size", "20"], "usage"),
     "prune with an argument": (["prune", "requirements.txt"], "usage"),
+    "trust with an argument": (["trust", "requirements.txt"], "usage"),
+    "nothing there to trust": (["trust"], "no-project-file"),
 }
 
 
@@ -168,7 +170,9 @@ def test_no_password_is_shown(folder: Path, command: list[str]) -> None:
     canary = "hunter2"
     proxy = f"http://me:{canary}@127.0.0.1:9"
     secrets = {"MIRROR_PASSWORD": canary, "http_proxy": proxy, "HTTPS_PROXY": proxy}
-    (folder / "mirror.toml").write_text('index-url = "http://127.0.0.1:9/me/alpine"\nuser = "me"\n')
+    own = folder / "home" / ".config" / "mirror" / "mirror.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text('index-url = "http://127.0.0.1:9/me/alpine"\nuser = "me"\n')
     _, out, err = run(folder, *command, "--verbose", **secrets)
     assert canary not in out + err
     assert [] == [path for path in folder.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
@@ -202,6 +206,8 @@ def read_error(out: str) -> dict[str, Any]:
         ({}, "jobz = 1"),
         ({}, "jobs = "),
         ({}, 'ca-bundle = "none.pem"'),
+        ({"MIRROR_CA_BUNDLE": "none.pem"}, ""),
+        ({"MIRROR_TRUST_PROJECT": "perhaps"}, ""),
         ({}, '[proxy]\nhttps = "not a URL"'),
         ({}, "[[recipe]]\nproject = 'a'"),
     ],

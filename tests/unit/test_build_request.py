@@ -88,7 +88,7 @@ def test_a_request_survives_the_journey() -> None:
         a_request(origin=7),
         *(
             a_request(requirements=[{"name": name, "text": "six\n"}])
-            for name in ("../x", "/etc/passwd", "a/b", "-r", "", ".", "..", "a\nb", "x" * 101, "a\x00")
+            for name in ("../x", "/etc/passwd", "a/b", "-r", "", ".", "..", "a\nb", "x" * 101, "a\x00", "mirror.toml")
         ),
     ],
 )

@@ -18,7 +18,7 @@ from mirror.core.tables import TableProblem
 from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Limits
 from mirror.settings import Machine, Settings, SettingsError, load
-from mirror.settings_keys import _KEYS, _LIMITS, _PROXY, read_values
+from mirror.settings_keys import KEYS, LIMITS, PROXY, read_values
 
 GIB = 2**30
 
@@ -54,13 +54,21 @@ def decide(
     return load(environment=environment or {}, folder=project, flags=flags or {}, machine=machine)
 
 
+def users_file(machine: Machine, text: str) -> Path:
+    """The user's own file, with this in it; its folder."""
+    machine.config.mkdir(exist_ok=True)
+    (machine.config / "mirror.toml").write_text(text, encoding="utf-8")
+    return machine.config
+
+
 def problems(machine: Machine, project: Path, text: str = "", **sources: Mapping[str, Any]) -> list[str]:
-    """What is said about a project's file, an environment and flags."""
-    (project / "mirror.toml").write_text(text, encoding="utf-8")
+    """What is said about the user's file, an environment and flags."""
+    folder = users_file(machine, text)
     with pytest.raises(SettingsError) as caught:
         decide(machine, project, environment=sources.get("environment"), flags=sources.get("flags"))
     assert (ExitStatus.BAD_INPUT, "settings") == (caught.value.status, caught.value.code)
-    return [*caught.value.details]
+    assert "mend what is listed, then run again" == caught.value.hint
+    return [detail.removeprefix(f"{folder}/") for detail in caught.value.details]
 
 
 def test_defaults(machine: Machine, project: Path, tmp_path: Path) -> None:
@@ -112,9 +120,8 @@ def test_defaults_of_a_large_machine_are_bounded(machine: Machine, project: Path
 
 def test_each_source_wins_over_those_before_it(machine: Machine, project: Path) -> None:
     """What ships < the user's file < the project's < the environment < flags."""
-    machine.config.mkdir()
-    (machine.config / "mirror.toml").write_text('jobs = 5\nport = 5\nalpine = "3.5"\nuser = "five"\n')
-    (project / "mirror.toml").write_text('jobs = 6\nport = 6\nalpine = "3.6"\n')
+    users_file(machine, 'jobs = 5\nport = 5\nalpine = "3.5"\nuser = "five"\n')
+    (project / "mirror.toml").write_text('jobs = 6\nalpine = "3.6"\n')
     environment = {"MIRROR_JOBS": "7", "MIRROR_PORT": "7", "MIRROR_LIMITS_SILENCE": "7s", "MIRROR_PYTHON": "3.12 3.13"}
     settings = decide(machine, project, environment=environment, flags={"jobs": 8, "base": Base.BOOTSTRAP})
     assert (8, 7, "3.6", "five", 7, ("3.12", "3.13"), Base.BOOTSTRAP, "local") == (
@@ -129,12 +136,10 @@ def test_each_source_wins_over_those_before_it(machine: Machine, project: Path) 
     )
 
 
-def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) -> None:
+def test_every_setting_is_read(machine: Machine, project: Path) -> None:
     """Each key of the file arrives; relative paths belong to the file's folder."""
-    (project / "company.pem").touch()
-    (project / "secret").touch()
-    (project / "keys").mkdir()
-    (project / "mirror.toml").write_text(
+    folder = users_file(
+        machine,
         """
         python = "3.12"
         base = "alpine"
@@ -166,8 +171,11 @@ def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) 
         wall-clock = "1d 2h 3min 4s"
         log = "1kB"
         output = "10B"
-        """
+        """,
     )
+    (folder / "company.pem").touch()
+    (folder / "secret").touch()
+    (folder / "keys").mkdir()
     settings = decide(machine, project, environment={"http_proxy": "http://other", "HTTPS_PROXY": "http://other"})
     assert (
         Settings(
@@ -177,7 +185,7 @@ def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) 
             jobs=2,
             index_url="https://devpi.example.org/team/alpine",
             user="team",
-            password_file=project / "secret",
+            password_file=folder / "secret",
             port=3141,
             listen="all",
             upstream="http://localhost:8080/simple/",
@@ -186,15 +194,15 @@ def test_every_setting_is_read(machine: Machine, project: Path, tmp_path: Path) 
                     name="corp",
                     url="https://pypi.corp.example/simple/",
                     projects=("corp-*", "secretlib"),
-                    credentials_file=str(project / "secret"),
+                    credentials_file=str(folder / "secret"),
                 ),
             ),
-            data=project / "kept",
+            data=folder / "kept",
             cache=Path("/var/cache/mirror"),
-            ca_bundle=project / "company.pem",
+            ca_bundle=folder / "company.pem",
             registry="registry.example.org:5000/library",
             apk_repositories=("https://apk.example.org/v3.22/main",),
-            apk_keys=project / "keys",
+            apk_keys=folder / "keys",
             runtime="runsc",
             proxy={
                 "http_proxy": "http://other",
@@ -232,8 +240,7 @@ def test_the_environments_certificates_and_proxies(machine: Machine, project: Pa
 
 def test_the_projects_recipes_win(machine: Machine, project: Path) -> None:
     """Sections of the user's file come after those that ship, and the project's last."""
-    machine.config.mkdir()
-    (machine.config / "mirror.toml").write_text('[[recipe]]\nproject = "a"\nreason = "user"\n')
+    users_file(machine, '[[recipe]]\nproject = "a"\nreason = "user"\n')
     (project / "mirror.toml").write_text('[[recipe]]\nproject = "a"\nreason = "project"\n')
     settings = decide(machine, project)
     assert ["user", "project"] == [section.recipe.reasons[0] for section in settings.recipes.sections[-2:]]
@@ -364,8 +371,7 @@ def test_a_folder_instead_of_a_file(machine: Machine, project: Path) -> None:
 
 def test_the_password_is_the_environments_or_a_files(machine: Machine, project: Path) -> None:
     """It is read when it is needed, and stands in no rendering of the settings."""
-    (project / "secret").write_text("from the file\n")
-    (project / "mirror.toml").write_text('user = "team"\npassword-file = "secret"\n')
+    (users_file(machine, 'user = "team"\npassword-file = "secret"\n') / "secret").write_text("from the file\n")
     settings = decide(machine, project, environment={"MIRROR_PASSWORD": "from the environment"})
     assert "from the environment" == settings.read_password()
     assert "from the environment" not in repr(settings)
@@ -382,8 +388,7 @@ def test_the_password_is_the_environments_or_a_files(machine: Machine, project: 
 )
 def test_no_password(machine: Machine, project: Path, text: str, what: str) -> None:
     """A missing password is said with what to do."""
-    (project / "empty").touch()
-    (project / "mirror.toml").write_text(text)
+    (users_file(machine, text) / "empty").touch()
     with pytest.raises(BadInputError, match=what) as caught:
         decide(machine, project).read_password()
     assert "set MIRROR_PASSWORD in the environment, or name a file with password-file" == caught.value.hint
@@ -403,9 +408,9 @@ VALUES = st.recursive(
 )
 RECIPE_KEYS = ["project", "versions", "reason", "environment", "build-constraints", "import-names", "timeout"]
 TABLES = st.dictionaries(
-    st.sampled_from([*_KEYS, "limits", "proxy", "recipe", "other"]),
+    st.sampled_from([*KEYS, "limits", "proxy", "recipe", "other"]),
     VALUES
-    | st.dictionaries(st.sampled_from([*_LIMITS, *_PROXY]), VALUES, max_size=5)
+    | st.dictionaries(st.sampled_from([*LIMITS, *PROXY]), VALUES, max_size=5)
     | st.lists(st.dictionaries(st.sampled_from(RECIPE_KEYS), VALUES, max_size=5), max_size=2),
     max_size=6,
 )
@@ -425,7 +430,7 @@ def test_the_shipped_file_shows_every_setting() -> None:
     """Each key stands in config/mirror.toml, active or as a comment."""
     text = (resources.config() / "mirror.toml").read_text(encoding="utf-8")
     shown = set(re.findall(r"^(?:# )?(?:\[\[?)?([a-z-]+)(?: = |\])", text, re.MULTILINE))
-    assert set() == {*_KEYS, *_LIMITS, *_PROXY} - shown
+    assert set() == {*KEYS, *LIMITS, *PROXY} - shown
 
 
 def test_without_a_home_the_folders_must_be_named(machine: Machine, project: Path, tmp_path: Path) -> None:

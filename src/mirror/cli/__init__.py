@@ -27,6 +27,7 @@ from mirror.cli.prune import prune
 from mirror.cli.serve import serve
 from mirror.cli.status import status
 from mirror.cli.token import token
+from mirror.cli.trust import trust
 from mirror.cli.up import up
 from mirror.cli.verify import verify
 from mirror.cli.work import work
@@ -49,7 +50,7 @@ def mirror() -> None:
     """
 
 
-for command in (build, plan, verify, up, down, serve, work, status, log, emit, prune, token, backup, restore):
+for command in (build, plan, verify, up, down, serve, work, status, log, emit, prune, trust, token, backup, restore):
     mirror.add_command(command)
 
 

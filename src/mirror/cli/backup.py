@@ -15,7 +15,7 @@ from mirror.core.errors import BadInputError, ExitStatus
 
 @click.command(short_help="Write all that our own index is to stdout, as a tar.")
 @options.team_folders
-@options.quiet
+@options.common
 def backup(**parameters: Any) -> int:
     """Write all that our own index is to stdout, while it runs: packages, users, secrets, history.
 
@@ -32,7 +32,7 @@ def backup(**parameters: Any) -> int:
 
 @click.command(short_help="Make our own index of a backup on stdin.")
 @options.team_folders
-@options.quiet
+@options.common
 def restore(**parameters: Any) -> int:
     """Make our own index of a backup on stdin, where there is none yet.
 

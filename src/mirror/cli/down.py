@@ -12,7 +12,7 @@ from mirror.core.errors import ExitStatus
 
 
 @click.command(short_help="Stop our own index.")
-@options.quiet
+@options.common
 def down(**parameters: Any) -> int:
     """Stop our own index. Wheels, images and the Docker engine stay."""
     with options.console(parameters) as console:

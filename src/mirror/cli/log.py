@@ -15,7 +15,7 @@ from mirror.core.errors import ExitStatus, MirrorError
 @click.command(short_help="Show the newest build log of a project.")
 @click.argument("project")
 @click.option("--all", "every", is_flag=True, help="List where every kept log of the project is, newest first.")
-@options.quiet
+@options.common
 def log(**parameters: Any) -> int:
     """Show the newest build log of PROJECT ("resolve" and "verify" have logs too)."""
     with options.console(parameters) as console:

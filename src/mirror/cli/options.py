@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from mirror.adapters.trusted import TrustedFolders
 from mirror.console import Console, Volume
 from mirror.core import requirements as requirements_files
 from mirror.core.build_request import ORIGIN
@@ -20,7 +21,9 @@ from mirror.core.emit import IndexAddress, Install
 from mirror.core.errors import BadInputError
 from mirror.core.model import Requirements
 from mirror.core.retention import Origin
-from mirror.settings import CA_VARIABLES, Settings, load
+from mirror.settings import CA_VARIABLES, Machine, Settings, load
+from mirror.settings_keys import TRUST_VARIABLE
+from mirror.settings_project import Trust
 
 Decorator = Callable[[Any], Any]
 
@@ -37,14 +40,18 @@ def _all(*options: Decorator) -> Decorator:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-quiet = _all(
+common = _all(
+    click.option(
+        "--trust-project", is_flag=True, envvar=TRUST_VARIABLE, help="Trust the mirror.toml of this folder, this once."
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
     click.option("-q", "--quiet", is_flag=True, help="Say only results and errors."),
 )
+"""Of every command: each of them reads the settings."""
 shared = _all(
     click.option("-y", "--yes", is_flag=True, help="Do not ask before something is installed on this machine."),
     as_json,
-    quiet,
+    common,
 )
 target = _all(
     click.option("--python", multiple=True, metavar="X.Y", help="Python to build for; may be repeated."),
@@ -129,7 +136,13 @@ FLAGS = ("python", "alpine", "base", "index_url", "user", "jobs", "listen", "por
 def settings(parameters: dict[str, Any]) -> Settings:
     """The settings of this call: files, environment, and the flags among `parameters` that were given."""
     flags = {name: value for name, value in parameters.items() if name in FLAGS and value not in (None, ())}
-    return load(environment=os.environ, folder=Path.cwd(), flags=flags)
+    trust = Trust(given=bool(parameters.get("trust_project")), remembered=trusted_folders().sha256)
+    return load(environment=os.environ, folder=Path.cwd(), flags=flags, trust=trust)
+
+
+def trusted_folders() -> TrustedFolders:
+    """The project folders that this user trusts."""
+    return TrustedFolders(Machine.this().data / "trusted")
 
 
 def console(parameters: dict[str, Any]) -> Console:

@@ -52,7 +52,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @options.index
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before anything is removed.")
 @options.as_json
-@options.quiet
+@options.common
 def prune(**parameters: Any) -> int:
     """Remove wheels of our index, and upstream's files that devpi keeps, by age and size.
 

@@ -19,7 +19,7 @@ _TEAMS = ("packages", "queue", "builder_token", "counts")
 @options.listen
 @click.option("--team", is_flag=True, help="With a team's indexes: internal, alpine and prod.")
 @options.team_folders
-@options.quiet
+@options.common
 def serve(**parameters: Any) -> int:
     """Run our own index in the foreground, until Ctrl-C. compose.yaml starts a team's with it."""
     with options.console(parameters) as console:

@@ -15,7 +15,7 @@ from mirror.core.errors import ExitStatus
 
 @click.command(short_help="Say what runs, and how the last runs ended.")
 @options.as_json
-@options.quiet
+@options.common
 def status(**parameters: Any) -> int:
     """Say whether engine and index run, and how the last runs ended. Starts nothing."""
     with options.console(parameters) as console:

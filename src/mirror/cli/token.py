@@ -28,7 +28,7 @@ def token() -> None:
 @click.argument("user", metavar="NAME")
 @click.option("--publish", is_flag=True, help="It may upload, too: a team's to mirror/internal. It cannot remove.")
 @click.option("--expires", metavar="DURATION", default="365d", show_default=True, help="As in 90d; or: never.")
-@options.quiet
+@options.common
 def create(**parameters: Any) -> int:
     """Make a token for NAME and print it, once. With it one may read and have something built.
 
@@ -49,7 +49,7 @@ def create(**parameters: Any) -> int:
 
 @token.command("list")
 @options.as_json
-@options.quiet
+@options.common
 def list_tokens(**parameters: Any) -> int:
     """Show who has a token, what it may do and when it expires. Not the token: nobody has that but its user."""
     with options.console(parameters) as console:
@@ -65,7 +65,7 @@ def list_tokens(**parameters: Any) -> int:
 
 @token.command()
 @click.argument("user", metavar="NAME")
-@options.quiet
+@options.common
 def revoke(**parameters: Any) -> int:
     """Let no token of NAME be good any more, from now on."""
     with options.console(parameters) as console:

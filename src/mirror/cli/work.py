@@ -30,7 +30,7 @@ SOCKET = Path("/var/run/docker.sock")
     callback=options.not_empty,
     help="Become this user, but for the right to use Docker's socket.",
 )
-@options.quiet
+@options.common
 def work(**parameters: Any) -> int:
     """Build what `mirror build --server` and installers ask a team's index for, until Ctrl-C.
 
@@ -40,7 +40,7 @@ def work(**parameters: Any) -> int:
         if parameters["run_as"]:
             become(parameters["run_as"], SOCKET)
         os.umask(0o022)
-        options.settings({})  # what is wrong with them is told here and not by every build
+        options.settings(parameters)  # what is wrong with them is told here and not by every build
         worker = Worker(
             queue=Queue(parameters["folder"]), builds=parameters["builds"], environment=os.environ, say=console.note
         )

@@ -153,6 +153,8 @@ def _files(value: Mapping[Any, Any], key: str) -> dict[str, str]:
             raise _bad(f"a file among {key} has no text, or no plain name")
         if name in files:
             raise _bad("two files have one name")
+        if name == "mirror.toml":  # beside the others, it would be read as settings
+            raise _bad("settings are the server's own")
         files[name] = text
     return files
 

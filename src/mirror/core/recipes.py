@@ -18,8 +18,8 @@ from mirror.core.model import Recipe
 from mirror.core.tables import Table, TableProblem, parse_duration, summary
 from mirror.core.text import did_you_mean, visible
 
-_APK = re.compile(r"[a-z0-9][a-z0-9._+-]*(?:[<>=~]+[a-z0-9._-]+)?")
-"""A package name of apk's world file, with or without a version."""
+_APK = re.compile(r"(?!.*\.apk)[a-z0-9][a-z0-9._+-]*(?:[<>=~]+[a-z0-9._-]+)?")
+"""A package name of apk's world file, with or without a version. With `.apk` in it, apk would take it for a file."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _ODDITY = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -82,6 +82,13 @@ def read(sources: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[Recipes, 
             if section:
                 sections.append(section)
     return Recipes(sections=tuple(sections)), tuple(problems)
+
+
+def keys() -> frozenset[str]:
+    """Every key that a recipe may have."""
+    table = Table(file="", values={}, problems=[])
+    _section(table)
+    return frozenset(table.known)
 
 
 def _merged(first: Recipe, second: Recipe) -> Recipe:

@@ -160,9 +160,9 @@ def _refusal(line: LogicalLine, option: Option) -> Problem:
     name = option.name
     if name in _INDEX:
         settings = {
-            "--index-url": "remove it and set upstream in mirror.toml",
-            "--pypi-url": "remove it and set upstream in mirror.toml",
-            "--extra-index-url": "remove it and write a [[further-upstream]] in mirror.toml",
+            "--index-url": "remove it and set upstream in your own mirror.toml",
+            "--pypi-url": "remove it and set upstream in your own mirror.toml",
+            "--extra-index-url": "remove it and write a [[further-upstream]] in your own mirror.toml",
         }
         hint = settings.get(name, "remove it")
         what = f"{name} belongs to the settings, not to a requirements file"
