@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from packaging.utils import NormalizedName
 
+from mirror.core.asked import Untold
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
 from mirror.core.model import CheckedWheel, IndexFile, Job, Outcome, Target
@@ -70,6 +71,13 @@ class CandidWindow(Window, Protocol):
     @property
     def failures(self) -> tuple[MirrorError, ...]:
         """Every answer that was an error of the index's, so far."""
+        ...
+
+    def dependencies(self, pin: Pin) -> Sequence[str] | Untold:
+        """What a release asks for (Requires-Dist), by those of its files that were read through this window.
+
+        Nothing more is downloaded for it.
+        """
         ...
 
 

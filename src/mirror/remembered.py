@@ -18,7 +18,7 @@ from mirror.ports import Resolver
 from mirror.window import Notes, View
 
 PAGES_AT_ONCE = 8
-RULES = 2
+RULES = 3
 """To be raised when, by our doing, the same question over the same pages may be answered otherwise."""
 
 

@@ -166,6 +166,7 @@ def test_metadata_hooks_are_somebody_else_s_code_too(
     resolver = UvResolver(
         DockerSandbox(client, options=with_changes(**options)),
         Workshop(base_image=builder_image, builder_image=builder_image, limits=INNER, processes=1),
+        TARGET,
         lambda: window_for(index, TARGET, Store(tmp_path / "notes")),
         FakeJournal(tmp_path),
     )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from mirror import attempts
+from mirror.core.asked import asked_for
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.lock import Pin, read_pins
+from mirror.core.model import Target
 from mirror.core.text import visible
 from mirror.ports import CandidWindow, End, Journal, Sandbox
 from mirror.tasks import Workshop, resolve_task
@@ -19,17 +23,26 @@ class UvResolver:
     """Implements `Resolver`. Each resolution has a sandbox and a window of its own, so threads may share this."""
 
     def __init__(
-        self, sandbox: Sandbox, workshop: Workshop, window: Callable[[], CandidWindow], journal: Journal
+        self,
+        sandbox: Sandbox,
+        workshop: Workshop,
+        target: Target,
+        window: Callable[[], CandidWindow],
+        journal: Journal,
     ) -> None:
         self._sandbox = sandbox
         self._workshop = workshop
+        self._target = target
         self._window = window
         self._journal = journal
 
     def resolve(
         self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
     ) -> tuple[Pin, ...]:
-        """Lock `requirements`. Raises MirrorError (`unresolvable`, `resolver-failed`, `bad-lock`, a limit's code)."""
+        """Lock `requirements`. What is in the lock and nothing asks for is left out, and told in the log.
+
+        Raises MirrorError (`unresolvable`, `resolver-failed`, `bad-lock`, a limit's code).
+        """
         if not requirements:
             return ()
         log = self._journal.log_path("resolve")
@@ -58,7 +71,18 @@ class UvResolver:
                 details=[visible(line, _LONGEST_LINE) for line in _lines(ended.value.get("message", ""))],
                 hint="loosen one of the requirements named above, or add a constraint",
             )
-        return read_pins(ended.outputs.get("0", b"").decode(errors="replace"))
+        pins = read_pins(ended.outputs.get("0", b"").decode(errors="replace"))
+        asked = asked_for(pins, requirements, constraints, self._target, window.dependencies)
+        _tell(log, sorted({*pins} - {*asked}))
+        return asked
+
+
+def _tell(log: Path, dropped: Sequence[Pin]) -> None:
+    """Say at the end of the log what the lock has that nothing asks for."""
+    if dropped:
+        shown = ", ".join(f"{name} {visible(str(version))}" for name, version in dropped[:_MOST_LINES])
+        with suppress(OSError), log.open("a") as file:
+            file.write(f"left out of the lock, since nothing asks for them: {len(dropped)} packages: {shown}\n")
 
 
 def _lines(message: object) -> list[str]:

@@ -74,7 +74,9 @@ class Ground:
         )
 
         def resolver(view: View) -> UvResolver:
-            return UvResolver(self.sandbox, workshop, lambda: window_for(view, images.target, store), journal)
+            return UvResolver(
+                self.sandbox, workshop, images.target, lambda: window_for(view, images.target, store), journal
+            )
 
         return Pipeline(
             sandbox=self.sandbox,

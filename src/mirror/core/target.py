@@ -92,6 +92,23 @@ def applies(requirement: str, target: Target) -> bool:
     return marker is None or any(marker.evaluate(_environment(target, patch)) for patch in (0, 99))
 
 
+def holds(marker: Marker | None, target: Target, extras: Iterable[str] = ()) -> bool:
+    """Whether a marker may be true on the target, where its package was asked for with these extras.
+
+    One that asks the kernel, or that has no answer, may be.
+    """
+    if marker is None or "platform_release" in str(marker) or "platform_version" in str(marker):
+        return True
+    try:
+        return any(
+            marker.evaluate({**_environment(target, patch), "extra": extra})
+            for patch in (0, 99)
+            for extra in ("", *extras)
+        )
+    except (KeyError, ValueError):  # UndefinedEnvironmentName; UndefinedComparison, InvalidVersion
+        return True
+
+
 def _environment(target: Target, patch: int) -> dict[str, str | AbstractSet[str]]:
     """The variables of markers on the target. What a kernel says of itself, nobody knows before."""
     return {

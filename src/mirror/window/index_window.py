@@ -12,9 +12,12 @@ from urllib.parse import unquote
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from mirror.core.asked import Untold, requires_dist, static_requires_dist
 from mirror.core.errors import MirrorError
 from mirror.core.host_errors import escaped
+from mirror.core.lock import Pin, pin_of
 from mirror.core.model import IndexFile
+from mirror.core.sdist_archive import read_tree
 from mirror.ports import Response
 from mirror.window.core_metadata import CoreMetadata
 from mirror.window.view import View
@@ -42,6 +45,7 @@ class IndexWindow:
         self._view = view
         self._metadata = metadata
         self._shown: dict[tuple[str, str], IndexFile] = {}
+        self._read: dict[Pin, dict[str, IndexFile]] = {}
         self._failures: list[MirrorError] = []
         self._lock = Lock()
 
@@ -50,6 +54,18 @@ class IndexWindow:
         """What went wrong behind the window so far."""
         with self._lock:
             return tuple(self._failures)
+
+    def dependencies(self, pin: Pin) -> tuple[str, ...] | Untold:
+        """As ports.CandidWindow.dependencies. Raises MirrorError where its files are broken."""
+        with self._lock:
+            read = tuple(self._read.get(pin, {}).values())
+        wheels = [file for file in read if file.filename.endswith(".whl")]
+        if wheels:
+            return tuple(line for wheel in wheels for line in requires_dist(self._metadata.read(wheel)))
+        if not read:
+            return Untold.UNREAD
+        with self._view.fetch(read[0]).open("rb") as content:
+            return static_requires_dist(read_tree(read[0].filename, content).texts.get("PKG-INFO", b""))
 
     def get(self, path: str) -> Response:
         """As ports.Window.get."""
@@ -89,12 +105,19 @@ class IndexWindow:
         file = self._find(sha256, filename)
         if file is not None:
             path = self._view.fetch(file)
+            self._note(file)
             return Response(status=200, content_type=_FILE_TYPE, body=_chunks(path), length=path.stat().st_size)
         wheel = self._find(sha256, filename.removesuffix(".metadata"))
         if wheel is not None and wheel.filename.endswith(".whl"):
             content = self._metadata.read(wheel)
+            self._note(wheel)
             return Response(status=200, content_type=_FILE_TYPE, body=[content], length=len(content))
         return _text(404, "not found")
+
+    def _note(self, file: IndexFile) -> None:
+        if pin := pin_of(file.filename):
+            with self._lock:
+                self._read.setdefault(pin, {})[file.filename] = file
 
     def _find(self, sha256: str, filename: str) -> IndexFile | None:
         with self._lock:
