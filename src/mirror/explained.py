@@ -104,15 +104,18 @@ def skipped_lines(requirements: Requirements, target: Target) -> tuple[str, ...]
 
 
 def unnamed_libcs(plan: Plan, index: Index) -> tuple[str, ...]:
-    """What is said of wheels that pip would have taken, and that are compiled anew: they are for a plain `linux_*`."""
+    """What is said of plain `linux_*` wheels of the lock's releases: pip would take them, and they are no answer."""
     target = plan.lock.target
     told: list[str] = []
-    for job in plan.jobs:
-        for file in index.files(job.key.name):
+    for package in plan.lock.packages:
+        for file in index.files(package.name):
             as_musl = file.filename.replace(f"linux_{target.architecture}", target.platform)
-            is_meant = is_of_release(file.filename, (job.key.name, job.key.version)) and usable(as_musl, target)
+            is_meant = is_of_release(file.filename, (package.name, package.version)) and usable(as_musl, target)
             if is_meant and names_no_libc(file.filename) and takes_python(file.requires_python, target.python):
-                told.append(f"{visible(file.filename, 200)} says nothing of its libc: {job} is compiled from its sdist")
+                told.append(
+                    f"{visible(file.filename, 200)} says nothing of its libc and is not taken; take it off the index, "
+                    "or pip takes it (since 26.3 before a musllinux wheel)"
+                )
     return tuple(told)
 
 

@@ -37,6 +37,7 @@ pytestmark = pytest.mark.docker
 
 PIP = Version(version("pip")).major
 PURE, MUSL = "py3-none-any", "cp311-cp311-musllinux_1_2_x86_64"
+LINUX = "cp311-cp311-linux_x86_64"
 MANYLINUX, WINDOWS = "cp311-cp311-manylinux_2_17_x86_64", "cp311-cp311-win_amd64"
 
 
@@ -231,6 +232,11 @@ CASES = {
     ),
     "a release for other platforms alone": Case(
         releases=(a("1.0"), a("2.0", tag=MANYLINUX), a("2.0", tag=WINDOWS)), answer=("a 1.0",)
+    ),
+    "a release that names no libc alone": Case(releases=(a("1.0"), a("2.0", tag=LINUX)), answer=("a 1.0",)),
+    "a release that names no libc, and one that does": Case(
+        releases=(a("1.0"), a("2.0", tag=LINUX), a("2.0", "Requires-Dist: b", tag=MUSL), b("1.0")),
+        answer=("a 2.0", "b 1.0"),
     ),
     "a release for the target": Case(
         releases=(a("1.0"), a("2.0", tag=MUSL), a("2.0", tag=MANYLINUX)), answer=("a 2.0",)

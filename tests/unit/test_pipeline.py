@@ -573,15 +573,20 @@ def test_the_user_is_told_what_goes_on(house: House) -> None:
     ] == house.reporter.steps
 
 
-def test_a_wheel_that_names_no_libc_is_told_and_compiled_anew(house: House) -> None:
-    """Of the release that is compiled, and for this Python and architecture; pip alone would have taken it."""
+def test_a_wheel_that_names_no_libc_is_told_and_not_taken(house: House) -> None:
+    """Of the releases of the lock, compiled or reused, and for this Python and architecture: pip would take it."""
     for tag in ("cp311-cp311-linux_x86_64", "cp310-cp310-linux_x86_64", "cp311-cp311-linux_aarch64"):
         house.index.add_upstream("numpy", f"numpy-1.23.5-{tag}.whl", tag.encode())
     house.index.add_upstream("numpy", "numpy-1.23.2-cp311-cp311-linux_x86_64.whl", b"another release")
+    house.index.add_upstream("django", "django-4.1.13-py3-none-linux_x86_64.whl", b"beside a pure one")
     plan = house.pipeline().plan(ARTICLE)
     assert [job(house, "numpy", "1.23.5"), job(house, "pandas", "1.5.3")] == sorted(plan.jobs, key=str)
-    linux = "numpy-1.23.5-cp311-cp311-linux_x86_64.whl"
+    assert ["django-4.1.13-py3-none-any.whl"] == [reuse.wheel.filename for reuse in plan.reuses]
     assert [
         "resolving for cp311-musllinux_1_2_x86_64",
-        f"{linux} says nothing of its libc: numpy 1.23.5 is compiled from its sdist",
+        *(
+            f"{linux} says nothing of its libc and is not taken; take it off the index, "
+            "or pip takes it (since 26.3 before a musllinux wheel)"
+            for linux in ("django-4.1.13-py3-none-linux_x86_64.whl", "numpy-1.23.5-cp311-cp311-linux_x86_64.whl")
+        ),
     ] == house.reporter.steps

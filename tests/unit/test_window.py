@@ -19,7 +19,7 @@ from mirror.adapters.store import Store
 from mirror.core.errors import MirrorError
 from mirror.core.model import IndexFile, Target
 from mirror.ports import Response
-from mirror.window import CountedWindow, IndexWindow, TargetFiles, window_for
+from mirror.window import CountedWindow, IndexWindow, NamedLibcs, TargetFiles, window_for
 from mirror.window.core_metadata import LARGEST, CoreMetadata, read_from
 
 TARGET = Target(python="3.11")
@@ -258,6 +258,15 @@ def test_hides_wheels_that_leave_their_libc_open(index: FakeIndex) -> None:
         "demo-3.0.tar.gz",
     ]
     assert ["demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl", "demo-3.0.tar.gz"] == narrowed(index, filenames)
+
+
+def test_real_pip_is_shown_no_wheel_that_leaves_its_libc_open(index: FakeIndex) -> None:
+    """Everything else is on the clean room's page, foreign wheels too."""
+    filenames = ["demo-1.0-py3-none-linux_x86_64.whl", "demo-1.0-py3-none-win32.whl", "demo-1.0.tar.gz"]
+    for filename in filenames:
+        index.add_upstream("demo", filename, filename.encode())
+    shown = NamedLibcs(index).files(canonicalize_name("demo"))
+    assert filenames[1:] == [file.filename for file in shown]
 
 
 def test_prefers_a_foreign_wheel_that_allows_the_python(index: FakeIndex) -> None:

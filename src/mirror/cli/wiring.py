@@ -35,7 +35,7 @@ from mirror.pruning import Pruner
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
 from mirror.tasks import Workshop
-from mirror.window import CoreMetadata, CountedWindow, IndexWindow, View, window_for
+from mirror.window import CoreMetadata, CountedWindow, IndexWindow, NamedLibcs, View, window_for
 
 Ask = Callable[[str], bool]
 
@@ -95,7 +95,7 @@ class Ground:
             further=self.settings.further_upstreams,
             denied=denied or OnDemand(),
             reporter=self.console,
-            verify_window=lambda: CountedWindow(IndexWindow(self.index, CoreMetadata(self.index, store))),
+            verify_window=lambda: CountedWindow(IndexWindow(NamedLibcs(self.index), CoreMetadata(self.index, store))),
             workshop=workshop,
             recipes=self.settings.recipes,
             target=images.target,

@@ -6,10 +6,11 @@ from mirror.core.model import Target
 from mirror.window.core_metadata import CoreMetadata, Notes
 from mirror.window.counted import CountedWindow
 from mirror.window.index_window import IndexWindow
+from mirror.window.named_libcs import NamedLibcs
 from mirror.window.target_files import TargetFiles
 from mirror.window.view import View
 
-__all__ = ["CoreMetadata", "CountedWindow", "IndexWindow", "Notes", "TargetFiles", "View", "window_for"]
+__all__ = ["CoreMetadata", "CountedWindow", "IndexWindow", "NamedLibcs", "Notes", "TargetFiles", "View", "window_for"]
 
 
 def window_for(view: View, target: Target, notes: Notes) -> IndexWindow:
