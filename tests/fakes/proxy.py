@@ -148,7 +148,7 @@ class FaultyProxy:
                     return
                 _send(self, fault, fault.status or status, headers, body)
 
-            do_GET = do_POST = do_PATCH = do_PUT = _answer  # noqa: N815 - the standard library's names
+            do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer  # noqa: N815 - the standard library's names
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""

@@ -41,6 +41,10 @@ class Upstream:
         self._projects.setdefault(canonicalize_name(name), {})[filename] = content
         self._marks[filename] = {key.replace("_", "-"): value for key, value in marks.items()}
 
+    def withdraw(self, name: str, filename: str) -> None:
+        """Offer a file no longer."""
+        del self._projects[canonicalize_name(name)][filename]
+
     def start(self) -> None:
         """Answer from now on."""
         self._thread.start()

@@ -203,7 +203,7 @@ class DevpiFiles:
     def _sweep(self) -> None:
         """Remove what killed processes of ours left half-written: none is at work now.
 
-        devpi's own `-tmp` files stay: at its start it takes some of them for uploads that it has acknowledged.
+        devpi's own `-tmp` files stay: some of them are uploads that it lists (`mending.py`).
         """
         for path in (path for name in _WRITTEN for path in self.folder.glob(f".{name}-*")):
             path.unlink(missing_ok=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from email.parser import BytesParser
-from itertools import count
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -13,8 +11,9 @@ from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.claims import DevpiClaims
+from mirror.adapters.devpi.downloads import Downloads, LostBytesError
 from mirror.adapters.devpi.holdings import DevpiWheels
-from mirror.adapters.devpi.http import Answer, DevpiClient, Login, read_answer
+from mirror.adapters.devpi.http import Answer, DevpiClient, Login
 from mirror.adapters.devpi.locks import DevpiLocks
 from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
@@ -22,10 +21,6 @@ from mirror.adapters.store import Store
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
 from mirror.core.model import CheckedWheel, IndexFile
 
-_CHUNK = 1 << 18
-_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_WRONG_BYTES_TRIES = 3
-"""What came with another hash may have been changed on the way; a third time, it stands there so."""
 _READ_BACK_PAUSES_S = (0.0, 0.2, 1.0, 3.0, 6.0)
 """A cache or a replica in front of devpi may show an old page for some seconds."""
 
@@ -60,7 +55,7 @@ class DevpiIndex:
         self._upstreams = Upstreams(self._client, self._stage)
         self._user = login.user if login else None
         self._publisher = login if administrator is None else None
-        self._store = store
+        self._downloads = Downloads(self._client, store)
         self._pages: dict[NormalizedName, tuple[IndexFile, ...]] = {}
         self._locks: dict[NormalizedName, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -127,8 +122,7 @@ class DevpiIndex:
         self._pages.pop(name, None)
 
     def fetch(self, file: IndexFile) -> Path:
-        self._check_origin(file)
-        return self._store.find(file.sha256, file.filename) or self._download(file)
+        return self._downloads.find(file)
 
     def publish(self, wheel: CheckedWheel) -> IndexFile:
         self._whitelist(wheel.name)
@@ -140,7 +134,15 @@ class DevpiIndex:
             client.stop()
 
     def _publish_once(self, wheel: CheckedWheel) -> IndexFile:
-        """Raises PassingError where it is certain that the wheel has not arrived."""
+        """Raises PassingError where it is certain that the wheel has not arrived, or is there no longer."""
+        try:
+            return self._upload_and_read_back(wheel)
+        except LostBytesError as error:
+            self._unlist(error)
+            raise PassingError(error) from error
+
+    def _upload_and_read_back(self, wheel: CheckedWheel) -> IndexFile:
+        """As `_publish_once`. Raises LostBytesError where the index lists exactly these bytes, and lost them."""
         try:
             self._upload(wheel)
         except PassingError:
@@ -179,42 +181,6 @@ class DevpiIndex:
             )
         return simple_page.parse(answer.content, url)
 
-    def _check_origin(self, file: IndexFile) -> None:
-        """A page must not send us, or the sandbox through us, to another host or another service of this one."""
-        if not file.url.startswith(f"{self._client.root}/") or _DOT_SEGMENT.search(file.url):
-            raise MirrorError(
-                "download-failed",
-                f"{file.filename} is not on the index but at {file.url}",
-                hint="turn `mirror_use_external_urls` off on the index's mirror",
-            )
-
-    def _download(self, file: IndexFile) -> Path:
-        wrong = count(1)
-
-        def once() -> Path:
-            try:
-                return self._download_once(file)
-            except MirrorError as error:
-                if error.code != "hash-mismatch" or next(wrong) == _WRONG_BYTES_TRIES:
-                    raise
-                raise PassingError(error) from error
-
-        return self._client.patiently(once)
-
-    def _download_once(self, file: IndexFile) -> Path:
-        """Raises PassingError, MirrorError (`hash-mismatch`, `download-failed`)."""
-        try:
-            with self._client.opened(file.url) as response:
-                if response.status_code != 200:
-                    said = read_answer(response, file.url).said
-                    raise _download_failed(file, (f"HTTP {response.status_code}", *said))
-                chunks = response.iter_content(_CHUNK)
-                return self._store.keep(file.sha256, file.filename, chunks, origin=file.url)
-        except PassingError as failure:
-            # The index's own words are about the server; what is asked for here is a file.
-            seen = (failure.error.what, *failure.error.details)
-            raise PassingError(_download_failed(file, seen), failure.retry_after_s) from failure.__cause__
-
     def _whitelist(self, name: NormalizedName) -> None:
         """Let upstream's files of the project go on to show once the stage holds one of its own.
 
@@ -244,6 +210,16 @@ class DevpiIndex:
         if answer.status != 200:
             raise self._refused(f"may not upload {wheel.filename}", answer)
 
+    def _unlist(self, lost: LostBytesError) -> None:
+        """Let the index forget a file of ours whose bytes it has lost: while it lists them, it takes no others.
+
+        That harms nobody, even if they are only late: the same ones are published next. `force`, since the index is
+        not volatile. Raises `lost` where we may not.
+        """
+        answer = self._client.send("DELETE", f"{lost.file.url}?force=")
+        if answer.status not in (200, 404, 410):
+            raise lost
+
     def _read_back(self, wheel: CheckedWheel, pauses_s: tuple[float, ...]) -> IndexFile | None:
         """The file as the index lists and serves it; None where the stage does not list it."""
         for pause_s in pauses_s:
@@ -254,7 +230,7 @@ class DevpiIndex:
             if listed is not None:
                 if listed.sha256 != wheel.sha256:
                     raise _conflict(wheel, listed.sha256)
-                self._download(listed)
+                self._downloads.download(listed)
                 return listed
         return None
 
@@ -339,13 +315,4 @@ def _conflict(wheel: CheckedWheel, sha256: str) -> MirrorError:
         "conflict",
         f"other bytes{stands} stand under {wheel.filename} on the index, and a published file never changes",
         hint="if it must be replaced, remove that file from the index, or publish to a fresh index",
-    )
-
-
-def _download_failed(file: IndexFile, seen: tuple[str, ...]) -> MirrorError:
-    return MirrorError(
-        "download-failed",
-        f"{file.filename} could not be downloaded from {file.url}",
-        hint="try again; if it stays, look into the index's log: its upstream may be out of reach",
-        details=seen,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from mirror.adapters.devpi import layout as devpi_layout
-from mirror.adapters.devpi import listening, processes
+from mirror.adapters.devpi import listening, mending, processes
 from mirror.adapters.devpi.files import DevpiFiles, State
 from mirror.adapters.devpi.holdings import UpstreamCache
 from mirror.adapters.devpi.http import DevpiClient, Login
@@ -198,6 +198,7 @@ class EmbeddedServer:
     def _start(self, say: Callable[[str], None], last: State | None) -> State:
         environment = self._environment()
         self._files.prepare(environment)
+        lost = self._finish_uploads(say)
         self._files.write_routes(routes_json(self._further))
         if self._team:
             self._files.write_on_demand(self._team.on_demand.to_json())
@@ -221,10 +222,16 @@ class EmbeddedServer:
             upstream = self._upstream or self._files.default_upstream(environment)  # while it starts
             self._wait_until_healthy(state)
             self._lay_out(port, upstream)
+            mending.drop(self._root(port), lost, say)
         except BaseException:
             held.give_up()
             raise
         return state
+
+    def _finish_uploads(self, say: Callable[[str], None]) -> tuple[str, ...]:
+        """What is listed and has lost its bytes. The folder must be locked, and no server run over it."""
+        with explained(self._files.server):
+            return mending.finish_uploads(self._files.server, devpi_layout.OWNER, say)
 
     def _command(self, port: int) -> list[str]:
         files = self._files
@@ -291,9 +298,12 @@ class EmbeddedServer:
                 )
             time.sleep(0.05)
 
-    def _lay_out(self, port: int, upstream: str) -> None:
+    def _root(self, port: int) -> DevpiClient:
         login = Login("root", self._files.root_password.read_text)
-        root = DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
+        return DevpiClient(f"http://{LOOPBACK}:{port}", login, waiter=Waiter(AT_FIRST))
+
+    def _lay_out(self, port: int, upstream: str) -> None:
+        root = self._root(port)
         devpi_layout.lay_out(
             root,
             owner_password=self._files.owner_password.read_text(),
