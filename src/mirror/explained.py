@@ -21,6 +21,7 @@ from mirror.core.text import visible
 from mirror.core.unresolvable import explain, explain_extras
 from mirror.core.upstreams import FurtherUpstream
 from mirror.ports import Index
+from mirror.window import View
 from mirror.window.core_metadata import read_from
 
 PAGES_AT_ONCE = 8
@@ -35,7 +36,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 def why_not(
     requirements: Requirements,
     target: Target,
-    index: Index,
+    index: View,
     said: MirrorError,
     further: Sequence[FurtherUpstream] = (),
 ) -> BadInputError:

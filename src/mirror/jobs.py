@@ -14,7 +14,8 @@ from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
 from mirror.core.gate import Expected, Layout, check, remedy
-from mirror.core.lock import is_of_release, is_ours, lock_package
+from mirror.core.lock import Pin, is_of_release, lock_package
+from mirror.core.made_of import MadeOf, made_of
 from mirror.core.misses import OnDemand
 from mirror.core.model import (
     Built,
@@ -31,10 +32,11 @@ from mirror.core.model import (
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.core.sdist import read_source
-from mirror.core.target import best_wheel
+from mirror.core.target import best_wheel, next_build
 from mirror.core.text import visible
 from mirror.neighbours import Neighbours
 from mirror.ports import Builders, Claims, End, Ended, Index, Journal, Resolver, Sandbox
+from mirror.provenance import Provenance
 from mirror.tasks import BuildEnvironment, Workshop, compile_task
 
 _LONGEST_MESSAGE = 1000
@@ -55,6 +57,7 @@ class Prepared:
     """A job whose build requirements are resolved.
 
     `requires` is every requirement string that `lock` answers; `missing` are those packages of it that have no wheel.
+    `build` is the number that its wheel gets among those of the release; 0 for none.
     """
 
     job: Job
@@ -62,6 +65,8 @@ class Prepared:
     requires: tuple[str, ...]
     wheels: tuple[IndexFile, ...]
     missing: tuple[Job, ...]
+    made_of: MadeOf
+    build: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,7 @@ class JobSteps:
 
     sandbox: Sandbox
     index: Index
+    provenance: Provenance
     resolver: Resolver
     builders: Builders
     journal: Journal
@@ -129,7 +135,9 @@ class JobSteps:
         pins = self.resolver.resolve(requires, job.recipe.build_constraints)
         lock = Lock(
             target=job.target,
-            packages=tuple(lock_package(pin, self.index.files(pin[0]), job.target) for pin in pins),
+            packages=tuple(
+                lock_package(pin, self.provenance.answering(self._release(pin)), job.target) for pin in pins
+            ),
         )
         plan = make_plan(lock, self.recipes)
         return Prepared(
@@ -138,7 +146,11 @@ class JobSteps:
             requires=requires,
             wheels=tuple(reuse.wheel for reuse in plan.reuses),
             missing=plan.jobs,
+            made_of=made_of(job, self.index.upstream_of(job.sdist)),
         )
+
+    def _release(self, pin: Pin) -> tuple[IndexFile, ...]:
+        return tuple(file for file in self.index.files(pin[0]) if is_of_release(file.filename, pin))
 
     def compile(
         self, prepared: Prepared, built: Mapping[JobKey, IndexFile], on_stage: Callable[[str], None]
@@ -154,10 +166,13 @@ class JobSteps:
         if known := self._failed_before(job, key):
             return known
         with self.claims.hold(claim_key(job), lambda: on_stage("wait for another run that builds it")):
-            if there := self._built_meanwhile(job):
+            self.index.forget(job.key.name)
+            ours = [file for file in self._release(_pin(job)) if self.provenance.is_ours(file)]
+            if there := self._built_meanwhile(job, ours):
                 return there
             if known := self._failed_before(job, key):
                 return known
+            prepared = replace(prepared, build=next_build(file.filename for file in ours) if ours else 0)
             if finished := self._publish_kept(prepared, key, on_stage):
                 return finished
             return self._compile(prepared, wheels, key, on_stage)
@@ -178,12 +193,9 @@ class JobSteps:
             log=past.log,
         )
 
-    def _built_meanwhile(self, job: Job) -> Reused | None:
-        """The wheel of this very release that another run has published to our index since this one planned."""
-        self.index.forget(job.key.name)
-        ours = [file for file in self.index.files(job.key.name) if is_ours(file, self.index.simple_url)]
-        wheels = [file for file in ours if is_of_release(file.filename, (job.key.name, job.key.version))]
-        wheel = best_wheel(wheels, job.target)
+    def _built_meanwhile(self, job: Job, ours: Sequence[IndexFile]) -> Reused | None:
+        """The wheel made of this very sdist that another run has published to our index since this one planned."""
+        wheel = best_wheel(self.provenance.answering(ours, [f"sha256:{job.sdist.sha256}"]), job.target)
         if wheel is None:
             return None
         reuse = Reuse(name=job.key.name, version=job.key.version, wheel=wheel)
@@ -321,7 +333,13 @@ class JobSteps:
             native_sources=prepared.source.facts.has_native_sources,
             other_names=self.projects - known - {job.key.name},
             beside=tuple(beside),
+            made_of=prepared.made_of,
+            build=prepared.build,
         )
+
+
+def _pin(job: Job) -> Pin:
+    return job.key.name, job.key.version
 
 
 def sentence(error: MirrorError) -> str:

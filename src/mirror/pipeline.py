@@ -14,8 +14,8 @@ from mirror import attempts, clean_room, explained
 from mirror.builds import Builds, WindDown
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
-from mirror.core.hashes import allowed_hashes, check_all_hashed
-from mirror.core.lock import Pin, is_ours, lock_package
+from mirror.core.hashes import allowed_hashes, check_all_hashed, hashes_by_project
+from mirror.core.lock import Pin, is_of_release, is_ours, lock_package
 from mirror.core.misses import OnDemand
 from mirror.core.model import (
     IndexFile,
@@ -31,12 +31,15 @@ from mirror.core.model import (
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.core.retention import Origin
+from mirror.core.target import best_wheel
 from mirror.core.upstreams import FurtherUpstream
 from mirror.jobs import JobSteps, refuse_denied, sentence
 from mirror.neighbours import Neighbours
 from mirror.ports import Builders, Claims, End, Index, Journal, Locks, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.provenance import Provenance
 from mirror.registering import Registration
 from mirror.tasks import Workshop, verify_task
+from mirror.window import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +48,14 @@ class Pipeline:
 
     sandbox: Sandbox
     index: Index
+    provenance: Provenance
     resolver: Resolver
     builders: Builders
     journal: Journal
     claims: Claims
     locks: Locks
     reporter: Reporter
-    verify_window: Callable[[], MeteredWindow]
+    verify_window: Callable[[View], MeteredWindow]
     workshop: Workshop
     recipes: Recipes
     target: Target
@@ -76,7 +80,7 @@ class Pipeline:
         except MirrorError as error:
             if error.code != "unresolvable":
                 raise
-            raise explained.why_not(requirements, self.target, self.index, error, self.further) from error
+            raise explained.why_not(requirements, self.target, self._view(requirements), error, self.further) from error
         check_all_hashed(pins, requirements)
         packages = self._lock_packages(pins, requirements)
         explained.check_extras(requirements, self.target, self.index, packages)
@@ -104,6 +108,7 @@ class Pipeline:
         steps = JobSteps(
             sandbox=self.sandbox,
             index=self.index,
+            provenance=self.provenance,
             resolver=self.resolver,
             builders=self.builders,
             journal=self.journal,
@@ -167,7 +172,12 @@ class Pipeline:
             [line.text for line in requirements.requirements],
             [line.text for line in requirements.constraints],
             pre_releases=requirements.pre_releases,
+            hashes=hashes_by_project(requirements),
         )
+
+    def _view(self, requirements: Requirements) -> View:
+        """The index without the wheels of ours that are no answer to the requirements."""
+        return self.provenance.view(self.index, hashes_by_project(requirements))
 
     def _resolve_again(self, requirements: Requirements) -> None:
         """Let the resolver see the pages as they are now, with our wheels on them: the next run asks just this."""
@@ -187,19 +197,21 @@ class Pipeline:
         return tuple(packages)
 
     def _lock_package(self, pin: Pin, requirements: Requirements) -> LockedPackage:
-        """One package of the lock. Where the user gave hashes, upstream's files must have one of them."""
-        files = self.index.files(pin[0])
+        """One package of the lock. Where the user gave hashes, each file must have one of them.
+
+        A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from is, or it is no
+        answer.
+        """
         hashes = allowed_hashes(pin, requirements)
-        if not hashes:
-            return lock_package(pin, files, self.target)
-        # A wheel that we compiled is in nobody's list of hashes; the sdist that it was compiled from was.
-        ours = {file for file in files if file.filename.endswith(".whl") and self._is_ours(file)}
-        listed = [file for file in files if file not in ours or f"sha256:{file.sha256}" in hashes]
-        package = lock_package(pin, listed, self.target, hashes)
-        more = [
-            file for file in lock_package(pin, files, self.target).wheels if file in ours and file not in package.wheels
-        ]
-        return replace(package, wheels=(*package.wheels, *more))
+        release = [file for file in self.index.files(pin[0]) if is_of_release(file.filename, pin)]
+        answering = self.provenance.answering(release, hashes)
+        preferred = best_wheel(release, self.target)
+        if preferred and preferred not in answering:
+            self.reporter.step(
+                f"{preferred.filename} is not used: it was made of another sdist, or does not say of which"
+            )
+        ours = [file for file in answering if self.provenance.is_ours(file)]
+        return lock_package(pin, answering, self.target, hashes, ours)
 
     def _ours_of(self, needs: Mapping[JobKey, Collection[IndexFile]]) -> dict[JobKey, list[IndexFile]]:
         return {key: [file for file in files if self._is_ours(file)] for key, files in needs.items()}
@@ -225,7 +237,7 @@ class Pipeline:
 
     def _prove(self, report: Report, requirements: Requirements, answers: Mapping[Pin, IndexFile]) -> Report:
         self.reporter.step("verifying in a clean room")
-        window = self.verify_window()
+        window = self.verify_window(self._view(requirements))
         log = self.journal.log_path("verify")
         task = verify_task(self.workshop, requirements, self._import_names(answers), window, log)
         ended = attempts.run(self.sandbox, task, lambda stage: self.reporter.stage("clean room", stage))

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from mirror.core.asked import Untold
 from mirror.core.errors import MirrorError
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin
 from mirror.core.model import CheckedWheel, IndexFile, Job, Outcome, Target
 from mirror.core.retention import Held, RegisteredLock
@@ -167,10 +168,16 @@ class Resolver(Protocol):
     """Locks requirements for the target."""
 
     def resolve(
-        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+        self,
+        requirements: Sequence[str],
+        constraints: Sequence[str],
+        *,
+        pre_releases: bool = False,
+        hashes: Hashes = NO_HASHES,
     ) -> tuple[Pin, ...]:
         """The (name, version) of every package that answers `requirements` (PEP 508 strings) on the target, sorted.
 
+        `hashes` are those of the requirements, by which wheels of ours are shown or not.
         Raises MirrorError (`unresolvable`) where nothing does.
         """
         ...
@@ -202,8 +209,18 @@ class Index(Protocol):
         """
         ...
 
+    def upstream_of(self, file: IndexFile) -> str | None:
+        """Where a listed file comes from, in words that are the same on every machine; None for a file of our own.
+
+        An upstream's address without credentials, or the name of a further one. Raises UnusableError.
+        """
+        ...
+
     def publish(self, wheel: CheckedWheel) -> IndexFile:
-        """Let the project's upstream files show beside ours, upload, read back, compare; the file as listed.
+        """Upload, read back, compare; the file as listed.
+
+        Before that, where the wheel's sdist is an upstream's, the project's upstream files are let show beside ours.
+        A project of our own is not shown from upstream: a stranger could have a higher version there.
 
         Publishing the same bytes again changes nothing. Raises MirrorError (`conflict`) where other bytes stand under
         this name, UnusableError where the index does not answer or refuses, or `stop` was called.

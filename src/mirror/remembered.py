@@ -12,6 +12,7 @@ from threading import Lock
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin
 from mirror.core.model import IndexFile
 from mirror.ports import Resolver
@@ -37,16 +38,21 @@ class RememberedResolver:
         self._image = image
 
     def resolve(
-        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+        self,
+        requirements: Sequence[str],
+        constraints: Sequence[str],
+        *,
+        pre_releases: bool = False,
+        hashes: Hashes = NO_HASHES,
     ) -> tuple[Pin, ...]:
         """As ports.Resolver.resolve."""
-        asked = [RULES, self._image, sorted(requirements), sorted(constraints), pre_releases]
+        asked = [RULES, self._image, sorted(requirements), sorted(constraints), pre_releases, sorted(hashes.items())]
         key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
         remembered = self._recall(key)
         if remembered is not None:
             return remembered
         view = _NotedPages(self._view)
-        pins = self._resolver(view).resolve(requirements, constraints, pre_releases=pre_releases)
+        pins = self._resolver(view).resolve(requirements, constraints, pre_releases=pre_releases, hashes=hashes)
         note = {"pages": view.pages(), "pins": [[name, str(version)] for name, version in pins]}
         self._notes.keep_note(key, "resolution.json", json.dumps(note).encode())
         return pins

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.devpi import Devpi
-from fakes.index import FakeIndex
+from fakes.index import UPSTREAM, FakeIndex
 from fakes.upstream import Upstream
 from mirror.adapters.devpi.listening import free_port
 from mirror.adapters.devpi.server import EmbeddedServer
@@ -16,10 +16,11 @@ from mirror.ports import Index
 
 
 class Subject:
-    """An index under test, and the way to give it upstream files."""
+    """An index under test, and the ways to give it upstream files and files of its own; `upstream` is what it says."""
 
-    def __init__(self, index: Index, give: FakeIndex | Upstream) -> None:
+    def __init__(self, index: Index, give: FakeIndex | Devpi) -> None:
         self.index = index
+        self.upstream = UPSTREAM if isinstance(give, FakeIndex) else give.upstream.url
         self._give = give
 
     def add_upstream(self, name: str, filename: str, content: bytes) -> None:
@@ -27,7 +28,14 @@ class Subject:
         if isinstance(self._give, FakeIndex):
             self._give.add_upstream(name, filename, content)
         else:
-            self._give.add(name, filename, content)
+            self._give.upstream.add(name, filename, content)
+
+    def add_own(self, name: str, version: str, filename: str, content: bytes) -> None:
+        """Let somebody have uploaded this file."""
+        if isinstance(self._give, FakeIndex):
+            self._give.add_own(name, filename, content)
+        else:
+            self._give.upload(name, version, filename, content)
 
 
 @pytest.fixture(scope="session")
@@ -50,4 +58,4 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         fake = FakeIndex(tmp_path)
         return Subject(fake, fake)
     devpi: Devpi = request.getfixturevalue("devpi")
-    return Subject(devpi.open(tmp_path), devpi.upstream)
+    return Subject(devpi.open(tmp_path), devpi)

@@ -22,7 +22,7 @@ from mirror.adapters.devpi.patience import Patience, Recovery
 from mirror.adapters.devpi.server import EmbeddedServer
 from mirror.adapters.store import Store
 from mirror.core.errors import MirrorError, UnusableError
-from mirror.core.model import IndexFile
+from mirror.core.model import CheckedWheel, IndexFile
 from mirror.window import CoreMetadata, IndexWindow
 
 TAGS = "cp311-cp311-musllinux_1_2_x86_64"
@@ -105,6 +105,34 @@ def test_upstream_still_shows_beside_ours(subject: Any, name: NormalizedName) ->
     assert expected == listed(subject.index.files(name))
 
 
+def test_a_project_of_our_own_is_never_shown_from_upstream(subject: Any, name: NormalizedName) -> None:
+    """Its sdist lies on our index: a stranger's higher version stays out of sight, whatever is published of it."""
+    subject.add_upstream(name, f"{name}-99.0.tar.gz", b"a stranger's")
+    subject.add_own(name, "1.0", f"{name}-1.0.tar.gz", b"ours")
+    wheel = checked_wheel(f"{name}-1.0-{TAGS}.whl", upstream=None)
+    subject.index.publish(wheel)
+    assert [(wheel.filename, wheel.sha256), (f"{name}-1.0.tar.gz", sha256(b"ours"))] == listed(
+        subject.index.files(name)
+    )
+
+
+def test_knows_where_a_file_comes_from(subject: Any, name: NormalizedName) -> None:
+    """Upstream's address, which is the same on every machine; and nowhere for what is ours."""
+    subject.add_upstream(name, f"{name}-1.0.tar.gz", b"an sdist")
+    (theirs,) = subject.index.files(name)
+    own = canonicalize_name(f"{name}-own")
+    subject.add_own(own, "1.0", f"{name}_own-1.0.tar.gz", b"ours")
+    (ours,) = subject.index.files(own)
+    assert (subject.upstream, None) == (subject.index.upstream_of(theirs), subject.index.upstream_of(ours))
+
+
+@pytest.mark.parametrize("version", ["1.0.0.post", "01.0", "1.0+local.1", "1.0-3", "2022.06.15"])
+def test_publishes_a_version_as_its_file_name_writes_it(subject: Any, name: NormalizedName, version: str) -> None:
+    """Equal as versions, other as text: the gate has passed it."""
+    published = subject.index.publish(wheel := checked_wheel(f"{name}-{version}-{TAGS}.whl"))
+    assert (wheel.filename, wheel.sha256) == (published.filename, published.sha256)
+
+
 def test_refuses_bytes_with_another_hash(subject: Any, name: NormalizedName) -> None:
     """What was downloaded is compared with the hash that was asked for."""
     subject.add_upstream(name, f"{name}-1.0.tar.gz", b"an sdist")
@@ -170,6 +198,24 @@ def test_devpi_hides_upstream_without_the_whitelist(devpi: Any, name: Normalized
     wheel = checked_wheel(f"{name}-1.0-{TAGS}.whl")
     index.publish(wheel)
     assert [(wheel.filename, wheel.sha256)] == listed(index.files(name))
+
+
+class WhitelistsAll(DevpiIndex):
+    """A publisher that does not ask where an sdist came from."""
+
+    def publish(self, wheel: CheckedWheel) -> IndexFile:
+        return super().publish(replace(wheel, upstream="upstream"))
+
+
+def test_devpi_shows_a_strangers_files_beside_ours_once_whitelisted(
+    devpi: Any, name: NormalizedName, tmp_path: Path
+) -> None:
+    """The other side of that: shows that the test of a project of our own can fail."""
+    devpi.upstream.add(name, f"{name}-99.0.tar.gz", b"a stranger's")
+    devpi.upload(name, "1.0", f"{name}-1.0.tar.gz", b"ours")
+    index = WhitelistsAll(devpi.info.url, devpi.info.login, Store(tmp_path), administrator=devpi.info.administrator)
+    index.publish(checked_wheel(f"{name}-1.0-{TAGS}.whl", upstream=None))
+    assert f"{name}-99.0.tar.gz" in [file.filename for file in index.files(name)]
 
 
 def test_devpi_is_asked_once_for_a_page(devpi: Any, name: NormalizedName, tmp_path: Path) -> None:

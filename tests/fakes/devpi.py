@@ -30,6 +30,17 @@ class Devpi:
             self.info.url, self.info.login, Store(store), administrator=self.info.administrator, recovery=recovery
         )
 
+    def upload(self, name: str, version: str, filename: str, content: bytes) -> None:
+        """Put a file on our index as twine does."""
+        client = DevpiClient(f"http://127.0.0.1:{self.info.port}", self.info.login)
+        form = {":action": "file_upload", "name": name, "version": version}
+        answer = client.send("POST", f"{self.info.url}/", data=[*form.items()], files={"content": (filename, content)})
+        assert 200 == answer.status, answer.said
+
+    def whitelist(self, name: str) -> None:
+        """Let upstream's files of a project show beside ours."""
+        assert 200 == self._root().send("PATCH", self.info.url, json=[f"mirror_whitelist+={name}"]).status
+
     def claims(self, *, expires_s: float = EXPIRES_S) -> DevpiClaims:
         """The claims of one more run."""
         return DevpiClaims(self._root(), "mirror", expires_s=expires_s)

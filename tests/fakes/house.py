@@ -22,7 +22,9 @@ from fakes.locks import FakeLocks
 from fakes.outcomes import TARGET
 from fakes.sandbox import Answer, FakeSandbox
 from fakes.sdists import LIMITS, sdist
+from mirror.adapters.store import Store
 from mirror.core.errors import MirrorError
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin
 from mirror.core.misses import OnDemand
 from mirror.core.model import Built, Failed, IndexFile, Location, Outcome, Report, RequirementLine, Requirements
@@ -32,7 +34,9 @@ from mirror.jobs import JobSteps
 from mirror.neighbours import Neighbours
 from mirror.pipeline import Pipeline
 from mirror.ports import Response
+from mirror.provenance import Provenance
 from mirror.tasks import Workshop
+from mirror.window import View
 
 WORKSHOP = Workshop(base_image="base", builder_image="builder", limits=LIMITS, processes=2)
 
@@ -45,7 +49,12 @@ class FakeResolver:
         self._answers = {text: tuple(map(pin, pins)) for text, pins in answers.items()}
 
     def resolve(
-        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+        self,
+        requirements: Sequence[str],
+        constraints: Sequence[str],
+        *,
+        pre_releases: bool = False,
+        hashes: Hashes = NO_HASHES,
     ) -> tuple[Pin, ...]:
         self.asked.append((tuple(requirements), tuple(constraints), pre_releases))
         unknown = [text for text in requirements if text not in self._answers]
@@ -86,10 +95,12 @@ class FakeBuilders:
         return "-".join(("builder", *packages))
 
 
+@dataclass(frozen=True)
 class FakeWindow:
-    """A window through which 1,000 bytes went."""
+    """A window over a view, through which 1,000 bytes went."""
 
-    bytes_served = 1000
+    view: View | None = None
+    bytes_served: int = 1000
 
     def get(self, path: str) -> Response:
         return Response(status=404, content_type="text/plain", body=[], length=0)
@@ -109,6 +120,9 @@ class House:
         self.sandbox = FakeSandbox({})
         self.recipes = Recipes()
         self.denied = OnDemand()
+        self.notes = Store(folder / "notes")
+        self.views: list[View] = []
+        """What each clean room saw."""
 
     def script(self, resolutions: Mapping[str, Iterable[str]], tasks: Mapping[str, Answer | list[Answer]]) -> None:
         """Say what the next run's resolver and sandbox answer; both forget what they were asked before."""
@@ -128,6 +142,7 @@ class House:
         return JobSteps(
             sandbox=self.sandbox,
             index=self.index,
+            provenance=self._provenance(),
             resolver=self.resolver,
             builders=FakeBuilders(),
             journal=self.journal,
@@ -144,6 +159,7 @@ class House:
         return Pipeline(
             sandbox=self.sandbox,
             index=self.index,
+            provenance=self._provenance(),
             resolver=self.resolver,
             builders=FakeBuilders(),
             journal=self.journal,
@@ -151,7 +167,7 @@ class House:
             locks=self.locks,
             origin=Origin(host="here", folder="/home/me/app"),
             reporter=self.reporter,
-            verify_window=FakeWindow,
+            verify_window=self._window,
             workshop=WORKSHOP,
             recipes=self.recipes,
             target=TARGET,
@@ -159,6 +175,13 @@ class House:
             retry=self.retry,
             denied=self.denied,
         )
+
+    def _window(self, view: View) -> FakeWindow:
+        self.views.append(view)
+        return FakeWindow(view)
+
+    def _provenance(self) -> Provenance:
+        return Provenance(self.index, self.notes, TARGET)
 
     @property
     def ran(self) -> list[str]:

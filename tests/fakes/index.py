@@ -14,6 +14,7 @@ from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.model import CheckedWheel, IndexFile
 
 ORIGIN = "http://index.test"
+UPSTREAM = "https://upstream.test/simple/"
 STAGE, MIRROR = f"{ORIGIN}/mirror/alpine", f"{ORIGIN}/root/pypi"
 """As on a devpi-server, a file's address tells whether it is ours or upstream's."""
 
@@ -26,9 +27,11 @@ class FakeIndex:
         self._stopped = False
         self.published: list[CheckedWheel] = []
         self.calls: Counter[str] = Counter()
+        self.folder = folder
         self._store = Store(folder)
         self._upstream: dict[NormalizedName, dict[str, IndexFile]] = {}
         self._ours: dict[NormalizedName, dict[str, IndexFile]] = {}
+        self._whitelist: set[NormalizedName] = set()
         self._contents: dict[str, bytes] = {}
         self._lock = RLock()
 
@@ -52,14 +55,33 @@ class FakeIndex:
             self._contents[file.url] = content
         return file
 
+    def drop_upstream(self, name: str, filename: str) -> None:
+        """Let upstream have this file no longer."""
+        with self._lock:
+            del self._upstream[canonicalize_name(name)][filename]
+
+    def add_own(self, name: str, filename: str, content: bytes) -> IndexFile:
+        """Let somebody have put this file on our index by other means; the file as the index lists it."""
+        file = _index_file(STAGE, filename, content, None, False)
+        with self._lock:
+            self._ours.setdefault(canonicalize_name(name), {})[filename] = file
+            self._contents[file.url] = content
+        return file
+
     def corrupt(self, file: IndexFile, content: bytes) -> None:
         """Answer other bytes for `file` than its page promises."""
         self._contents[file.url] = content
 
+    def empty_store(self) -> None:
+        """Keep nothing of what was downloaded."""
+        self._store = Store(self.folder / "emptied")
+
     def files(self, name: NormalizedName) -> tuple[IndexFile, ...]:
         with self._lock:
             self._called(f"files {name}")
-            merged = self._upstream.get(name, {}) | self._ours.get(name, {})
+            ours = self._ours.get(name, {})
+            hidden = ours and name not in self._whitelist
+            merged = ours if hidden else self._upstream.get(name, {}) | ours
             return tuple(merged[filename] for filename in sorted(merged))
 
     def forget(self, name: NormalizedName) -> None:
@@ -77,9 +99,14 @@ class FakeIndex:
                 raise MirrorError("download-failed", f"{file.filename} is gone from the index", hint="try again")
             return self._store.keep(file.sha256, file.filename, [self._contents[file.url]])
 
+    def upstream_of(self, file: IndexFile) -> str | None:
+        return UPSTREAM if file.url.startswith(f"{MIRROR}/") else None
+
     def publish(self, wheel: CheckedWheel) -> IndexFile:
         with self._lock:
             self._called(f"publish {wheel.filename}")
+            if wheel.upstream is not None:
+                self._whitelist.add(wheel.name)
             ours = self._ours.setdefault(wheel.name, {})
             present = ours.get(wheel.filename)
             if present is not None and present.sha256 != wheel.sha256:

@@ -8,10 +8,13 @@ import zipfile
 
 from packaging.utils import parse_wheel_filename
 
+from mirror.core.made_of import MADE_OF, MadeOf
 from mirror.core.model import CheckedWheel
 
 
-def wheel_bytes(filename: str, *, requires: tuple[str, ...] = (), payload: bytes = b"") -> bytes:
+def wheel_bytes(
+    filename: str, *, requires: tuple[str, ...] = (), payload: bytes = b"", made_of: MadeOf | None = None
+) -> bytes:
     """The same bytes for the same arguments: a wheel with one module, METADATA, WHEEL and an empty RECORD."""
     name, version, _, tags = parse_wheel_filename(filename)
     module = name.replace("-", "_")
@@ -20,6 +23,7 @@ def wheel_bytes(filename: str, *, requires: tuple[str, ...] = (), payload: bytes
         f"{module}.py": b"VALUE = 1\n" + payload,
         f"{info}/METADATA": metadata(name, str(version), requires),
         f"{info}/WHEEL": "\n".join(["Wheel-Version: 1.0", *(f"Tag: {t}" for t in sorted(map(str, tags))), ""]).encode(),
+        **({f"{info}/{MADE_OF}": made_of.to_bytes()} if made_of else {}),
         f"{info}/RECORD": b"",
     }
     stream = io.BytesIO()
@@ -40,10 +44,17 @@ def metadata(name: str, version: str, requires: tuple[str, ...] = ()) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def checked_wheel(filename: str, *, payload: bytes = b"", requires_python: str | None = None) -> CheckedWheel:
-    """What the gate would hand on for such a wheel."""
+def checked_wheel(
+    filename: str,
+    *,
+    payload: bytes = b"",
+    requires_python: str | None = None,
+    upstream: str | None = "upstream",
+    made_of: MadeOf | None = None,
+) -> CheckedWheel:
+    """What the gate would hand on for such a wheel; `upstream` is None for one of a project of our own."""
     name, version, _, _ = parse_wheel_filename(filename)
-    content = wheel_bytes(filename, payload=payload)
+    content = wheel_bytes(filename, payload=payload, made_of=made_of)
     return CheckedWheel(
         filename=filename,
         name=name,
@@ -53,4 +64,5 @@ def checked_wheel(filename: str, *, payload: bytes = b"", requires_python: str |
         requires_python=requires_python,
         core_metadata=metadata(name, str(version)),
         import_names=(name.replace("-", "_"),),
+        upstream=upstream,
     )

@@ -17,13 +17,16 @@ from fakes.index import FakeIndex
 from fakes.journal import FakeJournal
 from fakes.sdists import IN_TREE, LIMITS, sdist, with_changes
 from mirror.adapters.sandbox.docker import DockerSandbox
+from mirror.adapters.store import Store
 from mirror.core.errors import MirrorError
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin
 from mirror.core.model import Built, CheckedWheel, Failed, Job, JobKey, Recipe, Reused, Target
 from mirror.core.recipes import Recipes
 from mirror.jobs import JobSteps, NeedsMore, Prepared
 from mirror.neighbours import Neighbours
 from mirror.ports import Ended, Limits, Task
+from mirror.provenance import Provenance
 from mirror.tasks import Workshop
 
 SUCCEEDED = "ATTACK SUCCEEDED"
@@ -143,7 +146,9 @@ class OneBuilder:
 class NamedPins:
     """The sdists here ask for nothing, or for pins."""
 
-    def resolve(self, requirements: Any, constraints: Any, *, pre_releases: bool = False) -> tuple[Pin, ...]:
+    def resolve(
+        self, requirements: Any, constraints: Any, *, pre_releases: bool = False, hashes: Hashes = NO_HASHES
+    ) -> tuple[Pin, ...]:
         pairs = (text.split("==") for text in requirements)
         return tuple((canonicalize_name(name), Version(version)) for name, version in pairs)
 
@@ -173,6 +178,7 @@ def run_attack(
     steps = (JobSteps if walls.gate else UngatedSteps)(
         sandbox=sandbox,
         index=index,
+        provenance=Provenance(index, Store(folder / "notes"), TARGET),
         resolver=NamedPins(),
         builders=OneBuilder(image),
         journal=journal,

@@ -19,6 +19,7 @@ from mirror.adapters.store import Store
 from mirror.adapters.uv import UvResolver
 from mirror.core.asked import Untold
 from mirror.core.errors import MirrorError
+from mirror.core.hashes import Hashes
 from mirror.core.lock import Pin
 from mirror.ports import CandidWindow, Response
 from mirror.tasks import Workshop
@@ -88,7 +89,7 @@ def resolve(engine: docker.DockerClient, builder_image: str, tmp_path: Path) -> 
         for name in THERE:
             index.add_upstream(name, f"{name}-1.0-py3-none-any.whl", wheel_bytes(f"{name}-1.0-py3-none-any.whl"))
 
-        def window() -> CandidWindow:
+        def window(_: Hashes) -> CandidWindow:
             window = window_for(index, TARGET, Store(folder / "notes"))
             return window if is_up else Trusting(window)
 

@@ -167,7 +167,7 @@ def test_metadata_hooks_are_somebody_else_s_code_too(
         DockerSandbox(client, options=with_changes(**options)),
         Workshop(base_image=builder_image, builder_image=builder_image, limits=INNER, processes=1),
         TARGET,
-        lambda: window_for(index, TARGET, Store(tmp_path / "notes")),
+        lambda _: window_for(index, TARGET, Store(tmp_path / "notes")),
         FakeJournal(tmp_path),
     )
     assert pins == [name for name, _ in resolver.resolve(["attack"], [])]

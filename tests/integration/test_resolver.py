@@ -133,7 +133,7 @@ def resolving(tmp_path: Path, sandbox: DockerSandbox, builder_image: str) -> Res
 
     def within(limits: Limits) -> Resolving:
         workshop = Workshop(base_image="", builder_image=builder_image, limits=limits, processes=1)
-        resolver = UvResolver(sandbox, workshop, TARGET, lambda: window_for(index, TARGET, store), journal)
+        resolver = UvResolver(sandbox, workshop, TARGET, lambda _: window_for(index, TARGET, store), journal)
         return Resolving(index=index, resolver=resolver, folder=tmp_path, within=within)
 
     return within(limits)
@@ -410,5 +410,5 @@ def test_nothing_is_resolved_without_a_sandbox(tmp_path: Path, sandbox: DockerSa
     house = House(tmp_path)
     workshop = Workshop(base_image="", builder_image="no-such-image", limits=LIMITS, processes=1)
     store = Store(tmp_path / "notes")
-    resolver = UvResolver(sandbox, workshop, TARGET, lambda: window_for(house.index, TARGET, store), house.journal)
+    resolver = UvResolver(sandbox, workshop, TARGET, lambda _: window_for(house.index, TARGET, store), house.journal)
     assert () == resolver.resolve((), ("a<2",))

@@ -17,6 +17,7 @@ from fakes.outcomes import a_built, a_job, a_reused
 from mirror.builds import MOST_MORE, ROUNDS, Builds, WindDown
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.graph import BuildGraph
+from mirror.core.made_of import UNKNOWN
 from mirror.core.model import Blocked, BuildSystem, Built, Failed, IndexFile, Job, JobKey, Outcome, Reused, SourceFacts
 from mirror.jobs import NeedsMore, Prepared, Source
 
@@ -56,7 +57,7 @@ class ScriptedSteps:
             raise self.errors[job.key.name]
         source = Source(path=Path("sdist"), facts=FACTS)
         missing = tuple(self.missing.get(job.key.name, ()))
-        return Prepared(job=job, source=source, requires=tuple(more), wheels=(), missing=missing)
+        return Prepared(job=job, source=source, requires=tuple(more), wheels=(), missing=missing, made_of=UNKNOWN)
 
     def compile(
         self, prepared: Prepared, built_before: Mapping[JobKey, IndexFile], on_stage: Callable[[str], None]

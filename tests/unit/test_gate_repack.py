@@ -9,11 +9,24 @@ import stat
 import zipfile
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.wheel_archives import DIST_INFO, EXTENSION, GRAFTED, Archive, Entry, Sample, native_wheel, pure_wheel, record
+from fakes.wheel_archives import (
+    DIST_INFO,
+    EXTENSION,
+    GRAFTED,
+    Archive,
+    Entry,
+    Sample,
+    native_wheel,
+    pure_wheel,
+    record,
+    wheel_file,
+)
 from mirror.core.gate import check
+from mirror.core.made_of import MadeOf, read_made_of
 from mirror.core.model import CheckedWheel
 
 FILES = st.dictionaries(
@@ -92,6 +105,71 @@ def test_the_contents_are_the_same() -> None:
     assert sample.files == {name: data for name, data in files.items() if name != f"{DIST_INFO}/RECORD"}
     assert {EXTENSION, GRAFTED} < files.keys()
     assert hashlib.sha256(wheel.content).hexdigest() == wheel.sha256
+
+
+MADE_OF = MadeOf(sdist="demo-1.0.tar.gz", sha256="ab" * 32, upstream="https://up.test/", target="t", recipe={})
+OWN = f"{DIST_INFO}/mirror.json"
+
+
+def of_ours(sample: Sample, build: int = 0) -> Sample:
+    """The wheel as the product of a job."""
+    return replace(sample, expected=replace(sample.expected, made_of=MADE_OF, build=build))
+
+
+def test_what_it_was_made_of_is_written_into_the_wheel() -> None:
+    """And into RECORD; nothing else changes, and the same inputs give the same bytes."""
+    wheel = checked(of_ours(native_wheel()))
+    files = unpacked(wheel.content)
+    listed = files.pop(f"{DIST_INFO}/RECORD")
+    assert {**native_wheel().files, OWN: MADE_OF.to_bytes()} == files
+    assert record(dict(sorted(files.items(), key=lambda file: (file[0].startswith(DIST_INFO), file[0])))) == listed
+    assert (wheel.content, "https://up.test/") == (checked(of_ours(native_wheel())).content, wheel.upstream)
+
+
+def test_a_wheel_of_ours_is_judged_anew_as_what_it_is() -> None:
+    """What was kept over a crash passes again, unchanged; as the product of another sdist it does not."""
+    first = checked(of_ours(native_wheel(), build=2))
+    expected = of_ours(native_wheel(), build=2).expected
+    assert first == check(first.filename, first.content, expected).wheel
+    other = replace(expected, made_of=replace(MADE_OF, sha256="cd" * 32))
+    assert ["made-of-forged"] == [found.code for found in check(first.filename, first.content, other).findings]
+    unknown = replace(expected, made_of=None)
+    assert ["made-of-forged"] == [found.code for found in check(first.filename, first.content, unknown).findings]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [OWN, f"{DIST_INFO}/Mirror.JSON", f"{OWN}/more.txt", f"{DIST_INFO}/MIRROR.json/deep/er"],
+    ids=["its name", "in other case", "a folder in its place", "a folder in other case"],
+)
+def test_a_build_cannot_say_what_its_wheel_was_made_of(name: str) -> None:
+    """Nor may a recipe allow that. Whoever read such a wheel without the gate would believe it."""
+    lie = replace(MADE_OF, sha256="cd" * 32).to_bytes()
+    forged = of_ours(pure_wheel().add({name: lie}))
+    judgement = check(forged.filename, forged.content, replace(forged.expected, oddities=("made-of-forged",)))
+    assert (None, ["made-of-forged"]) == (judgement.wheel, [found.code for found in judgement.findings])
+    assert "cd" * 32 == read_made_of(unpacked(forged.content)[name]).sha256
+
+
+@pytest.mark.parametrize("own", ["", "3", "7a"])
+def test_a_number_among_the_wheels_of_a_release(own: str) -> None:
+    """In the file name and in WHEEL, in place of the project's own; everything else stays."""
+    sample = native_wheel()
+    if own:
+        filename = sample.filename.replace("-1.0-", f"-1.0-{own}-")
+        sample = replace(sample, filename=filename).put(WHEEL=wheel_file(filename, f"Build: {own}", purelib="false"))
+    wheel = checked(of_ours(sample, build=5))
+    files = unpacked(wheel.content)
+    assert native_wheel().filename.replace("-1.0-", "-1.0-5-") == wheel.filename
+    assert wheel_file(native_wheel().filename, "Build: 5", purelib="false") == files[f"{DIST_INFO}/WHEEL"]
+    assert wheel == check(wheel.filename, wheel.content, of_ours(sample, build=5).expected).wheel
+
+
+def test_without_a_number_the_projects_own_stays() -> None:
+    """It is part of what was compiled."""
+    filename = native_wheel().filename.replace("-1.0-", "-1.0-3-")
+    sample = replace(native_wheel(), filename=filename).put(WHEEL=wheel_file(filename, "Build: 3", purelib="false"))
+    assert filename == checked(of_ours(sample)).filename
 
 
 @settings(max_examples=50, deadline=None)

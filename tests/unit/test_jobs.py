@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ import pytest
 
 from fakes.claims import ClaimBook, FakeClaims
 from fakes.house import House, a_wheel, an_sdist, broken, compiled, native, needs, timeless
+from fakes.index import UPSTREAM
 from fakes.outcomes import TARGET, a_key
 from fakes.sandbox import Answer
 from fakes.sdists import LIMITS
 from fakes.wheels import checked_wheel
 from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.made_of import made_of, read_made_of
 from mirror.core.model import Built, Failed, IndexFile, Job, Recipe, Reuse, Reused
 from mirror.jobs import JobSteps, NeedsMore, Prepared
 from mirror.ports import End
@@ -36,7 +40,7 @@ def house(tmp_path: Path) -> House:
 
 
 def only_file(house: House, name: str) -> IndexFile:
-    return next(file for file in house.index.files(a_key(name, "0").name) if "cp311" not in file.filename)
+    return next(file for file in house.index.files(a_key(name, "0").name) if "-cp3" not in file.filename)
 
 
 def the_job(house: House, recipe: Recipe | None = None) -> Job:
@@ -356,6 +360,7 @@ class TestPrepare:
                 requires=("setuptools", "numpy==1.23.2"),
                 wheels=(only_file(house, "setuptools"),),
                 missing=(numpy,),
+                made_of=made_of(the_job(house), UPSTREAM),
             )
             == prepared
         )
@@ -473,9 +478,63 @@ class TestNothingIsDoneTwice:
         house.script({"setuptools": ["setuptools 65.0"]}, {})
         steps = house.steps()
         prepared = steps.prepare(the_job(house), (), quiet)
-        listed = house.index.publish(checked_wheel(native("demo", "1.0")))
+        listed = house.index.publish(checked_wheel(native("demo", "1.0"), made_of=made_of(the_job(house), UPSTREAM)))
         reuse = Reuse(name=a_key("demo", "1.0").name, version=a_key("demo", "1.0").version, wheel=listed)
         assert Reused(reuse=reuse) == steps.compile(prepared, {}, quiet)
+
+    @pytest.mark.parametrize("says", [True, False], ids=["made of another", "does not say"])
+    def test_one_that_was_made_of_another_sdist_is_not(self, house: House, says: bool) -> None:
+        """Another one is compiled, under a number that installers prefer; what stands on the index stays."""
+        house.script({"setuptools": ["setuptools 65.0"]}, {"compile demo 1.0": compiled("demo", "1.0")})
+        steps = house.steps()
+        prepared = steps.prepare(the_job(house), (), quiet)
+        other = replace(made_of(the_job(house), UPSTREAM), sha256="ff" * 32) if says else None
+        house.index.publish(checked_wheel(native("demo", "1.0"), made_of=other))
+        house.index.publish(checked_wheel(native("demo", "1.0").replace("-1.0-", "-1.0-1-"), made_of=other))
+        built = steps.compile(prepared, {}, quiet)
+        assert isinstance(built, Built)
+        assert native("demo", "1.0").replace("-1.0-", "-1.0-2-") == built.wheel.filename
+        assert 3 == len(house.index.published)
+
+    def test_a_wheel_for_another_python_is_in_nobodys_way(self, house: House) -> None:
+        """Nobody would take it for this target, so the file name needs no number."""
+        house.index.publish(checked_wheel(native("demo", "1.0").replace("cp311", "cp312")))
+        built = compile_once(house, compiled("demo", "1.0"))
+        assert isinstance(built, Built)
+        assert native("demo", "1.0") == built.wheel.filename
+
+    def test_a_kept_wheel_is_published_for_its_own_sdist_alone(self, house: House) -> None:
+        """Another upstream lists other bytes under the same name by now: they are compiled."""
+
+        def stage(name: str) -> None:
+            house.index.down = name == "publish"
+
+        compile_once(house, compiled("demo", "1.0"), on_stage=stage)
+        house.index.down = False
+        house.index.add_upstream("demo", "demo-1.0.tar.gz", an_sdist("demo", "1.0", ["setuptools", "setuptools"]))
+        house.index.forget(a_key("demo", "1.0").name)
+        assert isinstance(compile_once(house, compiled("demo", "1.0")), Built)
+        assert ["compile demo 1.0"] == house.ran
+
+    def test_what_it_was_made_of_stands_in_the_wheel(self, house: House) -> None:
+        """The sdist, its upstream and the recipe, for whoever looks at the index later."""
+        recipe = Recipe(environment={"FAST": "1"})
+        assert isinstance(compile_once(house, compiled("demo", "1.0"), recipe=recipe), Built)
+        (wheel,) = house.index.published
+        with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
+            said = read_made_of(archive.read("demo-1.0.dist-info/mirror.json"))
+        assert (made_of(the_job(house, recipe), UPSTREAM), UPSTREAM) == (said, wheel.upstream)
+
+    def test_a_project_of_our_own_is_published_as_such(self, house: House) -> None:
+        """Its sdist lies on our index: nothing of its name is let show from upstream."""
+        house.index.drop_upstream("demo", "demo-1.0.tar.gz")
+        house.index.add_upstream("demo", "demo-99.0-py3-none-any.whl", b"a stranger's")
+        house.index.add_own("demo", "demo-1.0.tar.gz", an_sdist("demo", "1.0", ["setuptools"]))
+        built = compile_once(house, compiled("demo", "1.0"))
+        assert isinstance(built, Built)
+        assert [built.wheel.filename, "demo-1.0.tar.gz"] == [
+            file.filename for file in house.index.files(a_key("demo", "1.0").name)
+        ]
 
     def test_one_of_two_runs_compiles_and_the_other_waits(self, house: House, tmp_path: Path) -> None:
         """Both end with the same wheel; it was compiled once."""

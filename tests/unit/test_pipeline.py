@@ -10,6 +10,7 @@ import pytest
 from fakes.house import (
     WORKSHOP,
     House,
+    a_wheel,
     broken,
     compiled,
     native,
@@ -19,6 +20,8 @@ from fakes.house import (
 )
 from fakes.outcomes import TARGET, a_key
 from fakes.sandbox import Answer
+from fakes.wheels import checked_wheel
+from mirror.adapters.store import Store
 from mirror.core import recipes
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
 from mirror.core.misses import OnDemand
@@ -213,6 +216,46 @@ def test_a_second_run_starts_no_sandbox(house: House) -> None:
     assert [] == house.ran
 
 
+def test_another_projects_sdist_of_the_same_name_and_version_is_compiled(house: House) -> None:
+    """The index lists other bytes than those our wheel was made of; so do build requirements ask for these."""
+    house.pipeline().build(ARTICLE)
+    sdist = house.add_sdist("numpy", "1.23.5", ["setuptools", "setuptools"])
+    older = house.add_sdist("numpy", "1.23.2", ["setuptools", "setuptools"])
+    house.add_sdist("pandas", "1.5.3", ["numpy==1.23.2", "setuptools"])
+    house.script(ANSWERS, COMPILES | {"verify": proved(*INSTALLED)})
+    done = house.pipeline().build(ARTICLE)
+    assert [
+        (older.sha256, native("numpy", "1.23.2").replace("-1.23.2-", "-1.23.2-1-")),
+        (sdist.sha256, native("numpy", "1.23.5").replace("-1.23.5-", "-1.23.5-1-")),
+    ] == [(o.job.sdist.sha256, o.wheel.filename) for o in done.outcomes if isinstance(o, Built)][:2]
+    house.script(ANSWERS, {})
+    assert [] == [outcome for outcome in house.pipeline().build(ARTICLE).outcomes if isinstance(outcome, Built)]
+
+
+def test_a_wheel_is_read_once_for_what_it_was_made_of(house: House) -> None:
+    """A run that has nothing to do asks the index for pages alone."""
+    house.pipeline().build(ARTICLE)
+    house.script(ANSWERS, {})
+    house.pipeline().plan(ARTICLE)
+    house.index.calls.clear()
+    house.script(ANSWERS, {})
+    house.pipeline().build(ARTICLE)
+    assert [] == [call for call in house.index.calls if not call.startswith("files ")]
+
+
+def test_a_wheel_that_cannot_be_had_is_no_answer(house: House) -> None:
+    """Another one is made in its place; an index that does not answer is told as that."""
+    house.pipeline().build(ARTICLE)
+    lost = file(house, native("numpy", "1.23.5"))
+    house.index.corrupt(lost, b"something else")
+    house.index.empty_store()
+    house.notes = Store(house.index.folder / "new notes")
+    assert ["numpy"] == [job.key.name for job in house.pipeline().plan(ARTICLE).jobs]
+    house.index.down = True
+    with pytest.raises(UnusableError):
+        house.pipeline().plan(ARTICLE)
+
+
 def test_every_outcome_is_recorded_and_told(house: House) -> None:
     """Reuses too: `mirror status` counts them."""
     done = house.pipeline().build(ARTICLE)
@@ -404,6 +447,50 @@ class TestHashes:
         sdist = file(house, "django-4.1.13.tar.gz")
         plan = house.pipeline().plan(requirements(f"Django~=4.1.4 --hash=sha256:{sdist.sha256}"))
         assert ((sdist,), ()) == (tuple(found.sdist for found in plan.jobs), plan.reuses)
+
+    def test_a_wheel_of_ours_that_was_made_of_another_sdist_is_no_answer(self, house: House) -> None:
+        """The requirements' sdist is compiled, beside the wheel that was there; each is taken by its own hash."""
+        house.pipeline().build(ARTICLE)
+        first = file(house, native("numpy", "1.23.5"))
+        house.index.drop_upstream("numpy", "numpy-1.23.5.tar.gz")
+        sdist = house.add_sdist("numpy", "1.23.5", ["setuptools", "setuptools"])
+        asked = requirements(f"numpy~=1.23.0 --hash=sha256:{sdist.sha256}")
+        house.script(ANSWERS, COMPILES | {"verify": proved("numpy 1.23.5")})
+        done = house.pipeline().build(asked)
+        second = file(house, native("numpy", "1.23.5").replace("-1.23.5-", "-1.23.5-1-"))
+        assert [second] == [outcome.wheel for outcome in done.outcomes if isinstance(outcome, Built)]
+        assert f"{first.filename} is not used: it was made of another sdist, or does not say of which" in (
+            house.reporter.steps
+        )
+        house.script(ANSWERS, {})
+        assert [second] == [reuse.wheel for reuse in house.pipeline().plan(asked).reuses]
+        for wheel in (first, second):
+            plan = house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{wheel.sha256}"))
+            assert [wheel] == [reuse.wheel for reuse in plan.reuses]
+        shown = house.views[-1].files(a_key("numpy", "1.23.5").name)
+        assert (True, False) == (second in shown, first in shown)
+
+    def test_a_wheel_of_ours_that_says_nothing_is_taken_by_its_own_hash_alone(self, house: House) -> None:
+        """Nobody knows whether it was made of the sdist that is allowed: twine may have put it there."""
+        own = house.index.add_own("numpy", native("numpy", "1.23.5"), a_wheel(native("numpy", "1.23.5")))
+        house.index.publish(checked_wheel("numpy-0.1-py3-none-any.whl"))
+        sdist = file(house, "numpy-1.23.5.tar.gz")
+        plan = house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{sdist.sha256}"))
+        assert [sdist] == [job.sdist for job in plan.jobs]
+        for asked in (requirements(f"numpy~=1.23.0 --hash=sha256:{own.sha256}"), requirements("numpy~=1.23.0")):
+            assert [own] == [reuse.wheel for reuse in house.pipeline().plan(asked).reuses]
+
+    def test_what_upstream_has_withdrawn_is_still_there_for_whoever_has_its_hash(self, house: House) -> None:
+        """For nobody else: the release may have been withdrawn because it was a bad one."""
+        sha256 = file(house, "numpy-1.23.5.tar.gz").sha256
+        house.pipeline().build(ARTICLE)
+        wheel = file(house, native("numpy", "1.23.5"))
+        house.index.drop_upstream("numpy", "numpy-1.23.5.tar.gz")
+        plan = house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{sha256}"))
+        assert ((), [wheel]) == (plan.jobs, [reuse.wheel for reuse in plan.reuses])
+        with pytest.raises(BadInputError) as caught:
+            house.pipeline().plan(requirements("numpy~=1.23.0"))
+        assert "no-usable-file" == caught.value.code
 
     def test_what_the_requirements_need_must_have_one_too(self, house: House) -> None:
         """As pip has it: one hash, and every package must have one."""

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from fakes.index import FakeIndex
 from mirror.adapters.store import Store
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin
 from mirror.remembered import RememberedResolver
 from mirror.window import View
@@ -29,7 +30,12 @@ class OnePageResolver:
         return self
 
     def resolve(
-        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+        self,
+        requirements: Sequence[str],
+        constraints: Sequence[str],
+        *,
+        pre_releases: bool = False,
+        hashes: Hashes = NO_HASHES,
     ) -> tuple[Pin, ...]:
         self.calls += 1
         self._view.files(canonicalize_name("numpy"))
@@ -116,7 +122,12 @@ def test_a_page_that_changed_while_it_was_resolved_is_resolved_again(tmp_path: P
 
     class ReadsTwice(OnePageResolver):
         def resolve(
-            self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+            self,
+            requirements: Sequence[str],
+            constraints: Sequence[str],
+            *,
+            pre_releases: bool = False,
+            hashes: Hashes = NO_HASHES,
         ) -> tuple[Pin, ...]:
             pins = super().resolve(requirements, constraints)
             if self.calls == 1:

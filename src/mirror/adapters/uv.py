@@ -9,6 +9,7 @@ from pathlib import Path
 from mirror import attempts
 from mirror.core.asked import asked_for
 from mirror.core.errors import MirrorError, UnusableError
+from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin, read_pins
 from mirror.core.model import Target
 from mirror.core.text import visible
@@ -27,7 +28,7 @@ class UvResolver:
         sandbox: Sandbox,
         workshop: Workshop,
         target: Target,
-        window: Callable[[], CandidWindow],
+        window: Callable[[Hashes], CandidWindow],
         journal: Journal,
     ) -> None:
         self._sandbox = sandbox
@@ -37,7 +38,12 @@ class UvResolver:
         self._journal = journal
 
     def resolve(
-        self, requirements: Sequence[str], constraints: Sequence[str], *, pre_releases: bool = False
+        self,
+        requirements: Sequence[str],
+        constraints: Sequence[str],
+        *,
+        pre_releases: bool = False,
+        hashes: Hashes = NO_HASHES,
     ) -> tuple[Pin, ...]:
         """Lock `requirements`. What is in the lock and nothing asks for is left out, and told in the log.
 
@@ -46,7 +52,7 @@ class UvResolver:
         if not requirements:
             return ()
         log = self._journal.log_path("resolve")
-        window = self._window()
+        window = self._window(hashes)
         task = resolve_task(
             self._workshop, requirements, constraints, pre_releases=pre_releases, window=window, log=log
         )

@@ -27,10 +27,12 @@ from mirror.adapters.uv import UvResolver
 from mirror.builds import WindDown
 from mirror.console import Console
 from mirror.core.emit import IndexAddress
+from mirror.core.hashes import Hashes
 from mirror.core.misses import OnDemand
 from mirror.core.retention import Origin, Place
 from mirror.pipeline import Pipeline
 from mirror.ports import Claims, Holdings
+from mirror.provenance import Provenance
 from mirror.pruning import Pruner
 from mirror.remembered import RememberedResolver
 from mirror.settings import Settings
@@ -73,10 +75,13 @@ class Ground:
             processes=os.cpu_count() or 1,
         )
 
+        provenance = Provenance(self.index, store, images.target)
+
         def resolver(view: View) -> UvResolver:
-            return UvResolver(
-                self.sandbox, workshop, images.target, lambda: window_for(view, images.target, store), journal
-            )
+            def window(hashes: Hashes) -> IndexWindow:
+                return window_for(view, images.target, store, lambda narrowed: provenance.view(narrowed, hashes))
+
+            return UvResolver(self.sandbox, workshop, images.target, window, journal)
 
         return Pipeline(
             sandbox=self.sandbox,
@@ -95,7 +100,8 @@ class Ground:
             further=self.settings.further_upstreams,
             denied=denied or OnDemand(),
             reporter=self.console,
-            verify_window=lambda: CountedWindow(IndexWindow(NamedLibcs(self.index), CoreMetadata(self.index, store))),
+            provenance=provenance,
+            verify_window=lambda view: CountedWindow(IndexWindow(NamedLibcs(view), CoreMetadata(view, store))),
             workshop=workshop,
             recipes=self.settings.recipes,
             target=images.target,

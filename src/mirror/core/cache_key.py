@@ -37,5 +37,8 @@ def cache_key(job: Job, *, builder_image: str, wheels: Iterable[IndexFile], limi
 
 
 def claim_key(job: Job) -> str:
-    """What two runs must not compile at the same time, as 40 hexadecimal digits: an sdist for a target."""
-    return hashlib.sha256(f"{job.sdist.sha256} {job.target}".encode()).hexdigest()[:40]
+    """What two runs must not compile at the same time, as 40 hexadecimal digits: a release for a target.
+
+    From whatever sdists: each takes a file name that the other must see.
+    """
+    return hashlib.sha256(f"{job.key} {job.target}".encode()).hexdigest()[:40]

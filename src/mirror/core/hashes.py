@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from packaging.requirements import Requirement
+from packaging.utils import NormalizedName
 
 from mirror.core.errors import BadInputError
 from mirror.core.lock import Pin
 from mirror.core.model import RequirementLine, Requirements
+
+Hashes = Mapping[NormalizedName, tuple[str, ...]]
+"""What is allowed of each project that has hashes, over all of its versions."""
+NO_HASHES: Hashes = MappingProxyType({})
 
 
 def allowed_hashes(pin: Pin, requirements: Requirements) -> tuple[str, ...]:
@@ -28,6 +36,13 @@ def allowed_hashes(pin: Pin, requirements: Requirements) -> tuple[str, ...]:
     return both
 
 
+def hashes_by_project(requirements: Requirements) -> Hashes:
+    """The hashes that the requirements allow, sorted; where constraints have some too, what both allow."""
+    asked, constrained = (_by_project(lines) for lines in (requirements.requirements, requirements.constraints))
+    both = {name: found & constrained[name] for name, found in asked.items() if name in constrained}
+    return {name: tuple(sorted(found)) for name, found in {**constrained, **asked, **both}.items()}
+
+
 def check_all_hashed(pins: tuple[Pin, ...], requirements: Requirements) -> None:
     """Once one requirement has a hash, what it needs must have one too, as in pip. Raises BadInputError."""
     if not any(line.hashes for line in requirements.requirements):
@@ -41,6 +56,14 @@ def check_all_hashed(pins: tuple[Pin, ...], requirements: Requirements) -> None:
             details=bare,
             hint="add them too, pinned and with hashes: `pip-compile --generate-hashes` or `uv export` writes all",
         )
+
+
+def _by_project(lines: tuple[RequirementLine, ...]) -> dict[NormalizedName, frozenset[str]]:
+    found: dict[NormalizedName, frozenset[str]] = {}
+    for line in lines:
+        if line.hashes:
+            found[line.name] = found.get(line.name, frozenset()).union(line.hashes)
+    return found
 
 
 def _hashes_of(pin: Pin, lines: tuple[RequirementLine, ...]) -> tuple[str, ...]:

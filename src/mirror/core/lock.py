@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from packaging.utils import (
@@ -17,6 +17,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from mirror.core.errors import BadInputError, MirrorError
+from mirror.core.made_of import MadeOf
 from mirror.core.model import IndexFile, LockedPackage, Target
 from mirror.core.target import names_no_libc, takes_python, usable
 from mirror.core.text import visible
@@ -59,12 +60,18 @@ def _pin(package: Mapping[str, Any]) -> Pin:
     return canonicalize_name(name, validate=True), Version(version)
 
 
-def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: Sequence[str] = ()) -> LockedPackage:
+def lock_package(
+    pin: Pin,
+    files: Sequence[IndexFile],
+    target: Target,
+    hashes: Sequence[str] = (),
+    made_of_these: Collection[IndexFile] = (),
+) -> LockedPackage:
     """The files of one release that may be installed or compiled on the target.
 
-    `hashes` are the user's (`sha256:…`), or none. Where there are some, a wheel counts only if its hash is among them;
-    an sdist must have one of them, since something is to be compiled from it.
-    Raises BadInputError: `hash-mismatch`, `no-usable-file`.
+    `hashes` are the user's (`sha256:…`), or none. Where there are some, a file counts only if its hash is among them,
+    or if it is one of `made_of_these`: wheels of ours, whose sdist's hash is. Something else is to be compiled from an
+    sdist that has one. Raises BadInputError: `hash-mismatch`, `no-usable-file`.
     """
     name, version = pin
     listed = [file for file in files if pin_of(file.filename) == pin]
@@ -79,7 +86,7 @@ def lock_package(pin: Pin, files: Sequence[IndexFile], target: Target, hashes: S
             hint=_without_files(str(name), any(names_no_libc(file.filename) for file in listed)),
         )
     if hashes:
-        release = [file for file in (*wheels, *sdists) if f"sha256:{file.sha256}" in hashes]
+        release = [file for file in (*wheels, *sdists) if f"sha256:{file.sha256}" in hashes or file in made_of_these]
         if not release:
             raise BadInputError(
                 "hash-mismatch",
@@ -118,6 +125,18 @@ def pin_of(filename: str) -> Pin | None:
 def is_ours(file: IndexFile, simple_url: str) -> bool:
     """Whether a file was published to the index of this simple page, which shows upstream's files beside its own."""
     return file.url.startswith(simple_url.removesuffix("+simple/"))
+
+
+def is_answer(wheel: IndexFile, made_of: MadeOf | None, listed: Iterable[IndexFile], hashes: Collection[str]) -> bool:
+    """Whether a wheel of our index may answer for its release.
+
+    `made_of` is what it says of itself, `listed` what the index has of the release, `hashes` what the user allows
+    (`sha256:…`), or none. Whoever allows some hashes gets what has one of them, or was made of what has. Whoever allows
+    any gets what was made of the very sdist that the index lists now, and what others have put there themselves.
+    """
+    if hashes:
+        return f"sha256:{wheel.sha256}" in hashes or (made_of is not None and f"sha256:{made_of.sha256}" in hashes)
+    return made_of is None or any(file.sha256 == made_of.sha256 for file in listed)
 
 
 def is_of_release(filename: str, pin: Pin) -> bool:

@@ -229,6 +229,8 @@ class CheckedWheel:
     core_metadata: bytes = field(repr=False)
     import_names: tuple[str, ...] = ()
     """Top-level names the wheel provides."""
+    upstream: str | None = None
+    """Where its sdist is listed, as in MadeOf; None for a project of our own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

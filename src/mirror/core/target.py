@@ -127,6 +127,12 @@ def _environment(target: Target, patch: int) -> dict[str, str | AbstractSet[str]
     }
 
 
+def next_build(filenames: Iterable[str]) -> int:
+    """The build number that is higher than those of these wheels of a release, so that installers prefer it."""
+    numbers = [parse_wheel_filename(filename)[2] for filename in filenames]
+    return 1 + max((number[0] for number in numbers if number), default=0)
+
+
 def best_wheel(wheels: Iterable[IndexFile], target: Target) -> IndexFile | None:
     """The wheel that pip on the target prefers among those of one release that are for it; None where none is."""
 

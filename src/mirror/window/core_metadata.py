@@ -16,7 +16,7 @@ from mirror.core.model import IndexFile
 from mirror.window.view import View
 
 LARGEST = 10 * 1024 * 1024
-_METADATA = re.compile(r"([^/]+)-[^-/]+\.dist-info/METADATA")
+_DIST_INFO = re.compile(r"([^/]+)-[^-/]+\.dist-info/([^/]+)")
 
 
 class Notes(Protocol):
@@ -51,9 +51,25 @@ class CoreMetadata:
 
 def read_from(path: Path, filename: str) -> bytes:
     """The METADATA file of the wheel at `path`, of at most 10 MB. Raises MirrorError (`bad-wheel`)."""
+    content = read_dist_info(path, filename, "METADATA", LARGEST)
+    if content is None:
+        raise _bad_wheel(filename, "it has no METADATA")
+    return content
+
+
+def read_dist_info(path: Path, filename: str, name: str, largest: int) -> bytes | None:
+    """A file of the dist-info folder of the wheel at `path`, of at most so many bytes; None where there is none.
+
+    Raises MirrorError (`bad-wheel`) where it cannot be read, or is there twice.
+    """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(_find_member(archive, filename)) as member:
-            content = member.read(LARGEST + 1)
+        with zipfile.ZipFile(path) as archive:
+            found = _find_members(archive, filename, name)
+            if not found:
+                return None
+            (one,) = found
+            with archive.open(one) as member:
+                content = member.read(largest + 1)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -66,21 +82,20 @@ def read_from(path: Path, filename: str) -> bytes:
         OSError,
     ) as error:
         raise _bad_wheel(filename, f"{type(error).__name__}: {error}") from error
-    if len(content) > LARGEST:
-        raise _bad_wheel(filename, "its METADATA is larger than 10 MB")
+    if len(content) > largest:
+        raise _bad_wheel(filename, f"its {name} is larger than {largest} bytes")
     return content
 
 
-def _find_member(archive: zipfile.ZipFile, filename: str) -> str:
-    name = parse_wheel_filename(filename)[0]
-    found = [
+def _find_members(archive: zipfile.ZipFile, filename: str, name: str) -> list[zipfile.ZipInfo]:
+    project = parse_wheel_filename(filename)[0]
+    return [
         member
-        for member in archive.namelist()
-        if (match := _METADATA.fullmatch(member)) and canonicalize_name(match[1]) == name
+        for member in archive.infolist()
+        if (match := _DIST_INFO.fullmatch(member.filename))
+        and match[2] == name
+        and canonicalize_name(match[1]) == project
     ]
-    if len(found) != 1:
-        raise ValueError(f"{len(found)} METADATA files of {name} instead of one")
-    return found[0]
 
 
 def _bad_wheel(filename: str, seen: str) -> MirrorError:

@@ -124,8 +124,12 @@ class DevpiIndex:
     def fetch(self, file: IndexFile) -> Path:
         return self._downloads.find(file)
 
+    def upstream_of(self, file: IndexFile) -> str | None:
+        return self._upstreams.of(file.url)
+
     def publish(self, wheel: CheckedWheel) -> IndexFile:
-        self._whitelist(wheel.name)
+        if wheel.upstream is not None:
+            self._whitelist(wheel.name)
         return self._client.patiently(lambda: self._publish_once(wheel))
 
     def stop(self) -> None:
@@ -298,7 +302,8 @@ def _form(wheel: CheckedWheel) -> list[tuple[str, str]]:
         ("protocol_version", "1"),
         ("filetype", "bdist_wheel"),
         ("name", str(metadata.get("Name", wheel.name))),
-        ("version", str(wheel.version)),
+        # devpi looks for it in the file name, letter by letter.
+        ("version", wheel.filename.split("-")[1]),
         ("metadata_version", str(metadata.get("Metadata-Version", "2.1"))),
         ("summary", str(metadata.get("Summary", ""))),
         ("sha256_digest", wheel.sha256),

@@ -151,10 +151,11 @@ def _tend_prod(root: DevpiClient, bases: list[str]) -> None:
 def _was_ours(root: DevpiClient, base: str) -> bool:
     """Whether a base is the mirror of a further upstream that the settings do not have any more."""
     settings = root.get(f"{root.root}/{base}?no_projects=").result() or {}
-    return settings.get("title") == _title(base.rpartition("/")[2])
+    return settings.get("title") == further_title(base.rpartition("/")[2])
 
 
-def _title(name: str) -> str:
+def further_title(name: str) -> str:
+    """The title of the mirror of a further upstream, by which it is known for one."""
     return f"further upstream {name}"
 
 
@@ -163,7 +164,7 @@ def _tend_further(root: DevpiClient, upstream: FurtherUpstream) -> None:
     wanted = {"mirror_url": upstream.url, **_MIRROR_SETTINGS}
     there = root.get(f"{root.root}/{path}?no_projects=")
     if there.status == 404:
-        _send(root, "PUT", path, {"type": "mirror", "title": _title(upstream.name), **wanted})
+        _send(root, "PUT", path, {"type": "mirror", "title": further_title(upstream.name), **wanted})
     else:
         _bring_to(root, path, there.result() or {}, wanted)
 

@@ -6,13 +6,17 @@ alone. Taken at its word, a resolver would choose an old version or none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from packaging.utils import NormalizedName
 
 from mirror.adapters.devpi import simple_page
 from mirror.adapters.devpi.http import DevpiClient
+from mirror.adapters.devpi.layout import further_title
 from mirror.adapters.devpi.patience import PassingError
 from mirror.core.errors import UnusableError
 
@@ -53,10 +57,17 @@ class Upstreams:
             )
             raise PassingError(unreachable, failure.retry_after_s) from failure
 
+    def of(self, url: str) -> str | None:
+        """Which upstream a file at `url` comes from, as ports.Index.upstream_of says it."""
+        return next((told for mirror, told in self._mirrors.items() if url.startswith(self._folder(mirror))), None)
+
+    def _folder(self, mirror: str) -> str:
+        return f"{self._client.root}/{mirror}/"
+
     @cached_property
-    def _mirrors(self) -> tuple[str, ...]:
-        """Those whose settings we may read, at any depth."""
-        waiting, seen, mirrors = [self._stage], set[str](), []
+    def _mirrors(self) -> dict[str, str]:
+        """Those whose settings we may read, at any depth, each with what is told of its upstream."""
+        waiting, seen, mirrors = [self._stage], set[str](), dict[str, str]()
         while waiting:
             stage = waiting.pop()
             if stage in seen:
@@ -65,6 +76,16 @@ class Upstreams:
             # no_projects: a mirror would fetch the names of everything upstream has.
             settings = self._client.get(f"{self._client.root}/{stage}?no_projects=").result() or {}
             if settings.get("type") == "mirror":
-                mirrors.append(stage)
+                mirrors[stage] = _told(stage, settings)
             waiting += [str(base) for base in settings.get("bases") or ()]
-        return tuple(mirrors)
+        return mirrors
+
+
+def _told(mirror: str, settings: Mapping[str, Any]) -> str:
+    """The name of a further upstream of the settings; the address of any other, without what may be secret of it."""
+    name = mirror.rpartition("/")[2]
+    if settings.get("title") == further_title(name):
+        return name
+    parts = urlsplit(str(settings.get("mirror_url", "")))
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    return urlunsplit(bare) or mirror

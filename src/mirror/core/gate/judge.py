@@ -25,6 +25,7 @@ from mirror.core.gate.entry_points import read_scripts
 from mirror.core.gate.identity import WheelName, find_dist_info, judge_metadata, judge_wheel_file, read_filename
 from mirror.core.gate.installed import Installed, layout_of, place
 from mirror.core.gate.libraries import judge_libraries
+from mirror.core.gate.own import judge_made_of, numbered_filename, own_files
 from mirror.core.gate.paths import folders_of, judge_names
 from mirror.core.gate.record import SIGNATURES, Digest, algorithms_of, judge_record
 from mirror.core.gate.repack import repack
@@ -172,6 +173,7 @@ def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     read, dist_info = opened.read, opened.dist_info
     yield from judge_wheel_file(read.texts["WHEEL"], f"{dist_info}/WHEEL", opened.name)
     yield from judge_record(read.texts["RECORD"], dist_info, read.digests, opened.folders)
+    yield from judge_made_of(read.digests, dist_info, expected)
     yield from _judge_tags(opened, expected)
     yield from judge_places(opened.placed, dist_info, expected)
     yield from judge_top_level(opened.placed, expected)
@@ -204,9 +206,10 @@ def _is_of(tag: Tag, target: Target) -> bool:
 def _checked(opened: _Opened, content: bytes, expected: Expected) -> CheckedWheel:
     unsigned = {f"{opened.dist_info}/{signature}" for signature in SIGNATURES}
     digests = {name: digest for name, digest in opened.read.digests.items() if name not in unsigned}
-    packed = repack(content, opened.members, opened.dist_info, digests)
+    own = own_files(opened.dist_info, opened.read.texts["WHEEL"], expected)
+    packed = repack(content, opened.members, opened.dist_info, digests, own)
     return CheckedWheel(
-        filename=opened.name.filename,
+        filename=numbered_filename(opened.name.filename, expected.build),
         name=expected.name,
         version=expected.version,
         content=packed,
@@ -214,4 +217,5 @@ def _checked(opened: _Opened, content: bytes, expected: Expected) -> CheckedWhee
         requires_python=opened.metadata.get("requires_python"),
         core_metadata=opened.read.texts["METADATA"],
         import_names=import_names(opened.placed),
+        upstream=expected.made_of.upstream if expected.made_of else None,
     )

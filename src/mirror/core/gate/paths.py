@@ -49,7 +49,7 @@ def _judge_name(name: str) -> Iterator[Finding]:
 def _judge_together(names: list[str]) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for name in names:
-        first = seen.setdefault(_folded(name), name)
+        first = seen.setdefault(folded(name), name)
         if first is name:
             continue
         if first == name:
@@ -58,16 +58,17 @@ def _judge_together(names: list[str]) -> Iterator[Finding]:
             yield finding("path-conflict", "the same name is a file and a folder", name)
         else:
             yield finding("case-collision", f"differs only in case or Unicode form from {first}", name)
-    files = {_folded(name): name for name in names if not name.endswith("/")}
+    files = {folded(name): name for name in names if not name.endswith("/")}
     reported: set[str] = set()
     for name in names:
-        for folder in folders_of(_folded(name)):
+        for folder in folders_of(folded(name)):
             if folder in files and folder not in reported:
                 reported.add(folder)
                 yield finding("path-conflict", f"a file, and the folder of {name}", files[folder])
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as a file system reads it that tells neither case nor Unicode forms apart."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold()).removesuffix("/")
 
 

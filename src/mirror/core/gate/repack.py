@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import stat
 import zipfile
@@ -21,21 +22,30 @@ _LEVEL = 4
 """5 % larger than zlib's default on pandas' wheel, in half the time; nothing else the gate does takes as long."""
 
 
-def repack(content: bytes, members: Iterable[Member], dist_info: str, digests: Mapping[str, Digest]) -> bytes:
-    """Write the members that are in `digests`: sorted, dist-info last, and in it RECORD last."""
-    own = f"{dist_info}/RECORD"
-    kept = sorted(
-        (member for member in members if member.name in digests and member.name != own),
-        key=lambda member: (member.name.startswith(f"{dist_info}/"), member.name),
-    )
-    record = write_record(dist_info, {member.name: digests[member.name] for member in kept})
+def repack(
+    content: bytes, members: Iterable[Member], dist_info: str, digests: Mapping[str, Digest], own: Mapping[str, bytes]
+) -> bytes:
+    """Write the members that are in `digests`, and `own` in place of those or beside them.
+
+    Sorted, dist-info last, and in it RECORD last.
+    """
+    there = {member.name: member for member in members if member.name in digests}
+    files = {name: digests[name] for name in there} | {name: _digest(whole) for name, whole in own.items()}
+    files.pop(record := f"{dist_info}/RECORD")
+    names = sorted(files, key=lambda name: (name.startswith(f"{dist_info}/"), name))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
-        for member in kept:
-            whole = b"".join(pieces(content, member))
-            archive.writestr(_info(member.name, executable=member.executable), whole, zipfile.ZIP_DEFLATED, _LEVEL)
-        archive.writestr(_info(own, executable=False), record, zipfile.ZIP_DEFLATED, _LEVEL)
+        for name in names:
+            whole = own[name] if name in own else b"".join(pieces(content, there[name]))
+            executable = name in there and there[name].executable
+            archive.writestr(_info(name, executable=executable), whole, zipfile.ZIP_DEFLATED, _LEVEL)
+        listed = write_record(dist_info, {name: files[name] for name in names})
+        archive.writestr(_info(record, executable=False), listed, zipfile.ZIP_DEFLATED, _LEVEL)
     return target.getvalue()
+
+
+def _digest(whole: bytes) -> Digest:
+    return Digest(sha256=hashlib.sha256(whole).digest(), size=len(whole))
 
 
 def _info(name: str, *, executable: bool) -> zipfile.ZipInfo:

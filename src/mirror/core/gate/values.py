@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from mirror.core.made_of import MadeOf
 from mirror.core.model import CheckedWheel, Finding, Target
 from mirror.core.text import visible
 
@@ -95,6 +96,10 @@ class Expected:
     native_sources: bool = False
     other_names: frozenset[str] = frozenset()
     beside: tuple[Layout, ...] = ()
+    made_of: MadeOf | None = None
+    """What the re-pack writes into it."""
+    build: int = 0
+    """The number it gets among the wheels of its release (PEP 427, build tag); 0 leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
