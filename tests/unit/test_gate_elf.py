@@ -234,6 +234,26 @@ def test_what_musl_loads_is_no_finding(attack: Attack) -> None:
     assert () == findings
 
 
+def without_bytes(flags: int) -> bytes:
+    """A library whose headers say that its segment, with these flags, and its dynamic section have no bytes."""
+    content = bytearray(bytes(AnElf(needed=("libq.so.1",))))
+    struct.pack_into("<I", content, 64 + 4, flags)
+    struct.pack_into("<Q", content, 64 + 32, 0)
+    struct.pack_into("<2Q", content, 64 + 56 + 32, 0, 0x150)
+    return bytes(content)
+
+
+def test_debugging_information_alone_is_no_library() -> None:
+    """`objcopy --only-keep-debug` leaves headers without bytes: in memory there are zeros, and no needed libraries."""
+    assert () == read_elf(without_bytes(6), WATCHED_SYMBOLS).needed
+
+
+def test_what_cannot_be_written_to_is_never_zeros() -> None:
+    """There the loader maps the file's bytes, whatever length the header says."""
+    with pytest.raises(ElfError, match="in no loaded segment"):
+        read_elf(without_bytes(4), WATCHED_SYMBOLS)
+
+
 def test_what_another_library_of_the_wheel_brings_is_there() -> None:
     """A symbol that Alpine lacks is fine where a grafted library defines it."""
     sample = attacked(with_(undefined=("fts_open",)))

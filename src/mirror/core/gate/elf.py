@@ -100,10 +100,11 @@ def _dynamic(image: Image) -> Iterator[tuple[int, int]]:
     """Yield the dynamic section's (tag, value) pairs, up to DT_NULL.
 
     musl asks for nothing but the segment's address: what the header says of its size and of its place in the file must
-    be so in memory, or another reader sees another section.
+    be so in memory, or another reader sees another section. A file with nothing but debugging information has left its
+    own behind: there are zeros.
     """
     segment = image.only(DYNAMIC)
-    if segment is None:
+    if segment is None or image.is_zero(segment.address):
         return
     place, end = image.span(segment.address)
     if place != segment.offset:

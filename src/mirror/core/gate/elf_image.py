@@ -15,6 +15,7 @@ from itertools import pairwise
 MAGIC = b"\x7fELF"
 LOAD, DYNAMIC, INTERP, STACK = 1, 2, 3, 0x6474E551
 
+_WRITABLE = 2
 _MOST_SEGMENTS = 1024
 _LONGEST_STRING = 4096
 _SMALLEST_PAGE = 4096
@@ -75,6 +76,15 @@ class Image:
         if start + size > end:
             raise ElfError(f"a table at address {address:#x} leaves its segment")
         return start
+
+    def is_zero(self, address: int) -> bool:
+        """Whether the loader fills the place with zeros, as it does behind the bytes of what can be written to."""
+        return any(
+            segment.kind == LOAD
+            and segment.flags & _WRITABLE
+            and segment.address + segment.size <= address < segment.address + segment.memory
+            for segment in self.segments
+        )
 
     def string(self, offset: int, end: int) -> str:
         """Read a string in the file, whose zero byte stands before `end`."""
