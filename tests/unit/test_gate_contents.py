@@ -456,6 +456,52 @@ def test_usual_contents_pass() -> None:
     assert [] == judge(signed)
 
 
+def nspkg(package: str, *more: str) -> bytes:
+    """What setuptools 80.9 writes for a namespace."""
+    parts = tuple(package.split("."))
+    lines = (
+        "import sys, types, os",
+        f"p = os.path.join(sys._getframe(1).f_locals['sitedir'], *{parts!r})",
+        "importlib = __import__('importlib.util')",
+        "__import__('importlib.machinery')",
+        f"m = sys.modules.setdefault({package!r}, importlib.util.module_from_spec("
+        f"importlib.machinery.PathFinder.find_spec({package!r}, [os.path.dirname(p)])))",
+        f"m = m or sys.modules.setdefault({package!r}, types.ModuleType({package!r}))",
+        "mp = (m or []) and m.__dict__.setdefault('__path__',[])",
+        "(p not in mp) and mp.append(p)",
+        *more,
+    )
+    return (";".join(lines) + "\n").encode()
+
+
+NSPKG = "demo-1.0-py3.11-nspkg.pth"
+SET_ZC = "m and setattr(sys.modules['zc'], 'buildout', m)"
+STARTS: dict[str, tuple[Mapping[str, bytes], bool]] = {
+    "its own namespace": ({NSPKG: nspkg("zc"), "zc/demo.py": b""}, True),
+    "a namespace in a namespace": (
+        {NSPKG: nspkg("zc") + nspkg("zc.buildout", SET_ZC), "zc/buildout/demo/__init__.py": b""},
+        True,
+    ),
+    "through purelib": ({f"demo-1.0.data/purelib/{NSPKG}": nspkg("zc"), "demo-1.0.data/purelib/zc/x.py": b""}, True),
+    "another line": ({NSPKG: nspkg("zc") + b"import os\n", "zc/demo.py": b""}, False),
+    "more on its line": ({NSPKG: nspkg("zc", "print(1)"), "zc/demo.py": b""}, False),
+    "a carriage return": ({NSPKG: nspkg("zc").replace(b";m =", b"\rimport os;m ="), "zc/demo.py": b""}, False),
+    "a folder with an __init__": ({NSPKG: nspkg("zc"), "zc/__init__.py": b""}, False),
+    "a folder that it has not": ({NSPKG: nspkg("zc"), "zd/demo.py": b""}, False),
+    "the standard library's": ({NSPKG: nspkg("json"), "json/demo.py": b""}, False),
+    "another parent": ({NSPKG: nspkg("zc.buildout", "m and setattr(sys.modules['os'], 'a', m)")}, False),
+    "another name": ({"demo.pth": nspkg("zc"), "zc/demo.py": b""}, False),
+    "a long one": ({NSPKG: nspkg("zc") * 1000, "zc/demo.py": b""}, False),
+}
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_setuptools_own_words_for_a_namespace_are_no_code_at_the_start(case: str) -> None:
+    """Word for word, and of folders of the wheel's own that nobody else can have."""
+    files, passes = STARTS[case]
+    assert ([] if passes else ["pth-file"]) == judge(pure_wheel().add(files))
+
+
 BOTH = {
     "a start through the environment's root": (
         ["data-scheme", "pth-file"],

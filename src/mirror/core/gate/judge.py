@@ -10,6 +10,7 @@ from itertools import chain
 from packaging.metadata import RawMetadata
 from packaging.tags import Tag
 
+from mirror.core.gate import nspkg
 from mirror.core.gate.alpine import WATCHED_SYMBOLS
 from mirror.core.gate.archive import read_members
 from mirror.core.gate.beside import judge_beside
@@ -141,15 +142,22 @@ def _read(content: bytes, files: tuple[Member, ...], dist_info: str, bounds: Bou
     elves: dict[str, Elf] = {}
     findings: list[Finding] = []
     for member in files:
-        digests[member.name], whole = _digest(content, member, algorithms, keep=member.name in wanted)
+        keep = member.name in wanted or _says_namespaces(member)
+        digests[member.name], whole = _digest(content, member, algorithms, keep=keep)
         if member.name in wanted:
             texts[wanted[member.name]] = whole
+        elif keep:
+            texts[member.name] = whole
         elif whole.startswith(MAGIC):
             try:
                 elves[member.name] = read_elf(whole, WATCHED_SYMBOLS)
             except ElfError as error:
                 findings.append(finding("elf-malformed", str(error), member.name))
     return _Read(digests=digests, texts=texts, elves=elves, findings=tuple(findings))
+
+
+def _says_namespaces(member: Member) -> bool:
+    return nspkg.is_one(member.name.rpartition("/")[2]) and member.size <= nspkg.LONGEST
 
 
 def _digest(content: bytes, member: Member, algorithms: Iterable[str], *, keep: bool) -> tuple[Digest, bytes]:
@@ -175,7 +183,8 @@ def _judge(opened: _Opened, expected: Expected) -> Iterator[Finding]:
     yield from judge_record(read.texts["RECORD"], dist_info, read.digests, opened.folders)
     yield from judge_made_of(read.digests, dist_info, expected)
     yield from _judge_tags(opened, expected)
-    yield from judge_places(opened.placed, dist_info, expected)
+    namespaces = nspkg.harmless(opened.placed, read.texts)
+    yield from judge_places((file for file in opened.placed if file.member not in namespaces), dist_info, expected)
     yield from judge_top_level(opened.placed, expected)
     yield from judge_scripts(opened.scripts, f"{dist_info}/entry_points.txt", expected)
     yield from judge_libraries(read.elves, opened.placed, expected.target)
