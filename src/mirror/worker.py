@@ -137,7 +137,7 @@ def arguments(request: BuildRequest, build: QueuedBuild) -> list[str]:
 
     What an installer has asked for by missing it is built under the rules for that.
     """
-    options = ["build", "--yes", "--no-lines"]
+    options = ["build", "--yes", "--for-server"]
     options += [f"--python={python}" for python in request.python]
     options += ["--retry"] if request.retry else []
     options += ["--json"] if request.as_json else []

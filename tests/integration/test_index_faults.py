@@ -413,6 +413,19 @@ def test_a_killed_index_that_stays_dead_is_told(mortal: House, tmp_path: Path) -
     assert "index-unreachable" == error.code
 
 
+def test_an_index_whose_address_is_right_may_come_late(mortal: House, tmp_path: Path) -> None:
+    """A team's builder asks an index that is being started again; the control: a mistyped address is told soon."""
+    mortal.server.stop()
+    mistyped = direct(mortal, tmp_path / "store", Recovery(patience=QUICK, at_first=SHORT))
+    assert "index-unreachable" == error_of(mistyped.ensure_index).code
+    with ThreadPoolExecutor(1) as pool:
+        greeting = pool.submit(direct(mortal, tmp_path / "store", Recovery(at_first=QUICK)).ensure_index)
+        time.sleep(0.5)
+        assert not greeting.done()
+        mortal.server.ensure_running(lambda _: None)
+        greeting.result()
+
+
 def test_an_index_that_cannot_be_started_again_says_why(mortal: House, tmp_path: Path) -> None:
     """What the start says is what is told, not that nobody answers."""
 

@@ -81,11 +81,11 @@ def test_a_request_is_a_command_line() -> None:
     """Nothing in it can be taken for an option; what was missed is built under the rules for that."""
     folder = hashlib.sha256(b"alice/0a1b").hexdigest()
     assert [
-        *("build", "--yes", "--no-lines", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
+        *("build", "--yes", "--for-server", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
         *(f"--origin=ci-1:{folder}", "--constraint=limits.txt", "--", "requirements.txt"),
     ] == arguments(REQUEST, a_build(REQUEST, "alice"))
     bare = BuildRequest(files=FILES[:1])
-    assert ["build", "--yes", "--no-lines", "--origin=", "--on-demand", "--", "requirements.txt"] == arguments(
+    assert ["build", "--yes", "--for-server", "--origin=", "--on-demand", "--", "requirements.txt"] == arguments(
         bare, a_build(bare, "10.0.0.1", Origin.MISS)
     )
 

@@ -20,7 +20,7 @@ from mirror.core.model import Report
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Compiles that go on side by side.")
 @click.option("--retry", is_flag=True, help="Try again what failed before, though nothing has changed since.")
 @click.option("--server", metavar="URL", help="A team's server that builds for you; no engine is needed here.")
-@click.option("--no-lines", is_flag=True, hidden=True)  # the server's own call: its address is nobody else's
+@click.option("--for-server", is_flag=True, hidden=True)  # the server's own call: its address is nobody else's
 @click.option("--origin", hidden=True, callback=options.as_origin)  # likewise: whose requirements these are
 @click.option("--on-demand", is_flag=True, hidden=True)  # likewise: an installer has missed it, and [on-demand] counts
 @options.shared
@@ -31,7 +31,7 @@ def build(**parameters: Any) -> int:
     """
 
     def show(ground: Ground, reports: tuple[Report, ...]) -> None:
-        if all(report.succeeded for report in reports) and not parameters["quiet"] and not parameters["no_lines"]:
+        if all(report.succeeded for report in reports) and not parameters["quiet"] and not parameters["for_server"]:
             install = options.install(parameters, ground.address, ground.images[0].base_name, ground.settings.ca_bundle)
             ground.console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
             if any(line.hashes for line in options.read_requirements(parameters).requirements):

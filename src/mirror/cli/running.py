@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mirror.adapters.devpi.patience import AT_FIRST, PATIENT
 from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.builds import WindDown
 from mirror.cli import options
@@ -35,7 +36,9 @@ def run_for_each_target(
             return ExitStatus.OK
         if "server" in parameters and settings.server:
             return build_remotely(parameters, settings, requirements, console)
-        ground = make_ground(settings, console, options.asker(parameters, console))
+        # The index that has asked for this is away for a while at most: its address is right.
+        at_first = PATIENT if parameters.get("for_server") else AT_FIRST
+        ground = make_ground(settings, console, options.asker(parameters, console), at_first)
         reports: list[Report] = []
         wind_down = WindDown()
         with (

@@ -12,7 +12,7 @@ import docker
 from mirror.adapters import host
 from mirror.adapters.devpi.http import Login
 from mirror.adapters.devpi.index import DevpiIndex
-from mirror.adapters.devpi.patience import RECOVERY, Recovery
+from mirror.adapters.devpi.patience import AT_FIRST, RECOVERY, Patience, Recovery
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.engine import connect, gateway_address, reach
 from mirror.adapters.file_claims import FileClaims
@@ -118,8 +118,11 @@ class Ground:
         return self.index.claims()
 
 
-def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
-    """Make whatever this machine still lacks: engine, images, index. Raises UnusableError."""
+def make_ground(settings: Settings, console: Console, ask: Ask, at_first: Patience = AT_FIRST) -> Ground:
+    """Make whatever this machine still lacks: engine, images, index. Raises UnusableError.
+
+    `at_first` is how long an index that is not our own may take for its first answer.
+    """
     host.ensure_open_files(settings.jobs)
     host.ready_folder(settings.data)
     host.refuse_if_full(settings.data)
@@ -128,7 +131,7 @@ def make_ground(settings: Settings, console: Console, ask: Ask) -> Ground:
     images = tuple(
         ensure_images(client, image_settings(settings, python), console.step, ask) for python in settings.python
     )
-    index, address = open_index(settings, console, client)
+    index, address = open_index(settings, console, client, at_first)
     journal = SqliteJournal(settings.data)
     sandbox.sweep()
     host.sweep_parts(settings.data / "store")
@@ -181,14 +184,15 @@ def embedded_server(
 
 
 def open_index(
-    settings: Settings, console: Console, client: docker.DockerClient | None
+    settings: Settings, console: Console, client: docker.DockerClient | None, at_first: Patience = AT_FIRST
 ) -> tuple[DevpiIndex, IndexAddress]:
     """The user's devpi where one is named, else our own, started if it does not run."""
     store = Store(settings.data / "store")
     ca_bundle = str(settings.ca_bundle) if settings.ca_bundle else None
     if settings.index_url:
         login = _login(settings)
-        index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle, recovery=Recovery(say=console.step))
+        recovery = Recovery(at_first=at_first, say=console.step)
+        index = DevpiIndex(settings.index_url, login, store, ca_bundle=ca_bundle, recovery=recovery)
         index.ensure_index()
         address = IndexAddress(host_url=index.simple_url, image_url=index.simple_url)
     else:

@@ -15,7 +15,7 @@ from mirror.adapters.devpi.downloads import Downloads, LostBytesError
 from mirror.adapters.devpi.holdings import DevpiWheels
 from mirror.adapters.devpi.http import Answer, DevpiClient, Login
 from mirror.adapters.devpi.locks import DevpiLocks
-from mirror.adapters.devpi.patience import AT_FIRST, AT_LAST, RECOVERY, PassingError, Recovery, Waiter
+from mirror.adapters.devpi.patience import AT_LAST, RECOVERY, PassingError, Recovery, Waiter
 from mirror.adapters.devpi.upstream import Upstreams
 from mirror.adapters.store import Store
 from mirror.core.errors import BadInputError, MirrorError, UnusableError
@@ -51,7 +51,7 @@ class DevpiIndex:
         self._administration = DevpiClient(
             root, administrator or login, ca_bundle=ca_bundle, waiter=waiter, revive=revive
         )
-        self._greeting = DevpiClient(root, login, ca_bundle=ca_bundle, waiter=waiter.beside(AT_FIRST))
+        self._greeting = DevpiClient(root, login, ca_bundle=ca_bundle, waiter=waiter.beside(recovery.at_first))
         self._upstreams = Upstreams(self._client, self._stage)
         self._user = login.user if login else None
         self._publisher = login if administrator is None else None

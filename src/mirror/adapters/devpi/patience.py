@@ -39,10 +39,11 @@ class Recovery:
     """What is done about failures that may pass.
 
     `revive` is called when nobody listens at the index any more, and may start it again, or raise UnusableError; `say`
-    hears once in each time of trouble that something is waited for.
+    hears once in each time of trouble that something is waited for. `at_first` is for the very first answer.
     """
 
     patience: Patience = PATIENT
+    at_first: Patience = AT_FIRST
     revive: Callable[[], object] | None = None
     say: Callable[[str], None] = lambda _: None
 
