@@ -172,7 +172,7 @@ class JobSteps:
                 return there
             if known := self._failed_before(job, key):
                 return known
-            prepared = replace(prepared, build=next_build(file.filename for file in ours) if ours else 0)
+            prepared = replace(prepared, build=self._build(key, ours))
             if finished := self._publish_kept(prepared, key, on_stage):
                 return finished
             return self._compile(prepared, wheels, key, on_stage)
@@ -192,6 +192,16 @@ class JobSteps:
             seconds=0.0,
             log=past.log,
         )
+
+    def _build(self, key: str, ours: Sequence[IndexFile]) -> int:
+        """The number of a wheel beside those of ours that are no answer; 0 where nothing is in its way.
+
+        That is the case, too, where the index lists just the kept wheel, and lost its bytes.
+        """
+        kept = self.journal.kept(key)
+        if not ours or (kept and any(file.sha256 == kept.sha256 for file in ours)):
+            return 0
+        return next_build(file.filename for file in ours)
 
     def _built_meanwhile(self, job: Job, ours: Sequence[IndexFile]) -> Reused | None:
         """The wheel made of this very sdist that another run has published to our index since this one planned."""

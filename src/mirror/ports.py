@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -292,6 +293,11 @@ class KeptWheel:
 
     filename: str
     content: bytes = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

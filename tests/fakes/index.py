@@ -72,6 +72,10 @@ class FakeIndex:
         """Answer other bytes for `file` than its page promises."""
         self._contents[file.url] = content
 
+    def whitelist(self, name: str) -> None:
+        """Let upstream's files of this project show beside ours."""
+        self._whitelist.add(canonicalize_name(name))
+
     def empty_store(self) -> None:
         """Keep nothing of what was downloaded."""
         self._store = Store(self.folder / "emptied")

@@ -149,4 +149,13 @@ def get_requires_for_build_wheel(*_):
         reason="metadata-direct-reference",
         published=WHEEL,
     ),
+    Forgery(
+        name="another sdist that it was made of",
+        program=hook(
+            "said = {'sdist': 'attack-1.0.tar.gz', 'sha256': 64 * '0', 'upstream': None, 'target': '', 'recipe': {}}\n"
+            "return leave(folder, more={'attack-1.0.dist-info/mirror.json': json.dumps(said).encode()})"
+        ),
+        reason="made-of-forged",
+        published=WHEEL,
+    ),
 )

@@ -62,9 +62,10 @@ def test_whatever_it_depends_on_makes_another_key(other: str) -> None:
     assert key() != other
 
 
-def test_two_runs_must_not_compile_an_sdist_for_a_target_at_the_same_time() -> None:
-    """With whatever recipe and image: their wheels would have one name."""
+def test_two_runs_must_not_compile_a_release_for_a_target_at_the_same_time() -> None:
+    """With whatever recipe and image, from whatever sdist: their wheels would have one name."""
     other_recipe = replace(JOB, recipe=Recipe())
+    assert claim_key(JOB) == claim_key(replace(JOB, sdist=a_file("demo-1.0.zip", sha256="cd" * 32)))
     other_target = replace(JOB, target=Target(python="3.12"))
     assert claim_key(JOB) == claim_key(other_recipe) != claim_key(other_target)
     assert 40 == len(claim_key(JOB))

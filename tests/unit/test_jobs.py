@@ -516,6 +516,22 @@ class TestNothingIsDoneTwice:
         assert isinstance(compile_once(house, compiled("demo", "1.0")), Built)
         assert ["compile demo 1.0"] == house.ran
 
+    def test_a_kept_wheel_that_the_index_has_lost_is_published_again(self, house: House) -> None:
+        """The page lists it, and its bytes cannot be had: it comes back under the same name."""
+
+        def stage(name: str) -> None:
+            house.index.down = name == "publish"
+
+        compile_once(house, compiled("demo", "1.0"), on_stage=stage)
+        house.index.down = False
+        ((_, kept),) = house.journal.wheels.items()
+        lost = house.index.add_own("demo", kept.filename, kept.content)
+        house.index.whitelist("demo")
+        house.index.corrupt(lost, b"")
+        built = compile_once(house)
+        assert isinstance(built, Built)
+        assert (lost, []) == (built.wheel, house.ran)
+
     def test_what_it_was_made_of_stands_in_the_wheel(self, house: House) -> None:
         """The sdist, its upstream and the recipe, for whoever looks at the index later."""
         recipe = Recipe(environment={"FAST": "1"})

@@ -24,8 +24,9 @@ _HASHED = re.compile(r"[0-9a-f]{3}/[0-9a-f]{13}")
 class DevpiWheels:
     """The wheels that we published to one stage, by whoever may upload there. Implements ports.Holdings.
 
-    Publishing puts the project on `mirror_whitelist` first. What somebody else has put there, an sdist or a project of
-    theirs that no upstream has, cannot be compiled again, and is none of our business.
+    Publishing puts an upstream's project on `mirror_whitelist` first. What somebody else has put there, an sdist or a
+    project of theirs that no upstream has, cannot be compiled again, and is none of our business; nor are the wheels
+    that were compiled of such a project.
     """
 
     def __init__(self, client: DevpiClient, url: str) -> None:
