@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import ssl
 import subprocess
@@ -235,42 +236,75 @@ def test_two_users_cause_one_build(stack: Stack, tmp_path: Path, alice: str) -> 
     assert 1 == len([one for one in attempts(stack, "msgpack") if one["version"] == "1.0.4"])
 
 
-def test_a_miss_is_built(stack: Stack) -> None:
-    """A musl client asks for what has no wheel: the next one finds it. glibc clients and browsers cause nothing."""
+def test_a_miss_is_built(stack: Stack, alice: str) -> None:
+    """A musl client of somebody's asks for what has no wheel: the next one finds it. Others cause nothing."""
     page = f"{PROD}zope-interface/"
     before = files(stack, "zope-interface")
     assert not [name for name in before if "musllinux" in name and "cp311" in name]
-    for other in ("Mozilla/5.0", MUSL_PIP.replace('"distro":{', '"distro":{"libc":{"lib":"glibc","version":"2.36"},')):
-        assert 200 == stack.get(page, headers={"User-Agent": other}).status_code
-    time.sleep(1)
-    assert [] == attempts(stack, "zope-interface")
+    glibc = MUSL_PIP.replace('"distro":{', '"distro":{"libc":{"lib":"glibc","version":"2.36"},')
+    for other in ("Mozilla/5.0", glibc):
+        assert 200 == stack.get(page, headers={"User-Agent": other, **basic("alice", alice)}).status_code
     assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP}).status_code
+    time.sleep(2)
+    assert [] == attempts(stack, "zope-interface")
+    assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP, **basic("alice", alice)}).status_code
     wait_until(
         lambda: bool([n for n in files(stack, "zope-interface") if "cp311-cp311-musllinux" in n]), "no wheel came"
     )
 
 
 def test_where_a_request_comes_from_is_the_proxys_to_say(stack: Stack) -> None:
-    """Who says to come from a trusted network is where they are; else an index on the Internet would build for all."""
+    """Who says to come from a trusted network is where they are; who comes by Docker's own proxy could be anywhere."""
+    client = docker.from_env()
+    try:
+        subnet = client.api.inspect_network(stack.network())["IPAM"]["Config"][0]["Subnet"]
+    finally:
+        client.close()
     settings = stack.folder / "config" / "team.toml"
     before = settings.read_text()
-    settings.write_text(re.sub(r"networks = .*", 'networks = ["10.77.0.0/16"]', before))
+    settings.write_text(re.sub(r"networks = .*", f'networks = ["{subnet}"]', before))
     assert before != settings.read_text()
     page = f"{PROD}psycopg2/"
     try:
         stack.run("restart", "index")
         stack.wait_until_healthy()
-        spoofed = {"X-Real-IP": "10.77.0.1", "X-Forwarded-For": "10.77.0.1", "Forwarded": "for=10.77.0.1"}
-        assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP, **spoofed}).status_code
-        time.sleep(3)
+        inside = subnet.replace(".0/16", ".77").replace(".0/24", ".77").replace(".0/20", ".77")
+        spoofed = {"X-Real-IP": inside, "X-Forwarded-For": inside, "Forwarded": f"for={inside}"}
+        for headers in ({}, spoofed):
+            assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP, **headers}).status_code
+            time.sleep(6)  # else the page comes from the cache
         assert [] == attempts(stack, "psycopg2")
+        ask = (
+            "import ssl, urllib.request; urllib.request.urlopen(urllib.request.Request("
+            f"'https://proxy:8443{page}', headers={{'User-Agent': {MUSL_PIP!r}}}),"
+            " context=ssl.create_default_context(cafile='/tmp/authority.pem'))"
+        )
+        assert (0, "") == in_a_client(stack, f"python -c {shlex.quote(ask)}")
+        wait_until(lambda: bool(attempts(stack, "psycopg2")), "who is in a trusted network is not heard")
     finally:
         settings.write_text(before)
         stack.run("restart", "index")
         stack.wait_until_healthy()
-    time.sleep(5)  # else the page comes from the cache
-    assert 200 == stack.get(page, headers={"User-Agent": MUSL_PIP}).status_code
-    wait_until(lambda: bool(attempts(stack, "psycopg2")), "who is in a trusted network is not heard")
+
+
+def test_strangers_change_nothing_and_send_nothing_large(stack: Stack) -> None:
+    """nginx asks for a login before a body comes, and the index for one that is good; nothing is kept of either."""
+    large = b"x" * 10_000_000
+    files = {"content": ("a-1.0.tar.gz", large)}
+    push = {"name": "six", "version": "1.16.0", "posturl": "http://127.0.0.1:9/", "username": "", "password": ""}
+    wrong = basic("alice", "wrong")
+    for headers in ({}, wrong):
+        upload = stack.request(
+            "POST", "/mirror/internal/", headers=headers, data={":action": "file_upload"}, files=files
+        )
+        assert 401 == upload.status_code
+        assert 401 == stack.request("POST", "/mirror/alpine", headers=headers, json=push).status_code
+    sent = {"Content-Type": "application/json"}
+    paths = ("/+login", "/+mirror/builds", "/mirror", "/root/pypi/+simple/six/refresh")
+    answers = [stack.request("POST", path, data=large, headers={**wrong, **sent}).status_code for path in paths]
+    assert [413, 413, 413, 403] == answers
+    named = {"Host": "evil.example", **basic("nobody", "nothing")}
+    assert [421, 421] == [stack.get(path, headers=named).status_code for path in ("/+api", f"{PROD}six/")]
 
 
 def test_the_builders_token_uploads_and_does_nothing_else(stack: Stack, alice: str) -> None:

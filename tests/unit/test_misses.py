@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
+from mirror.adapters.devpi.listening import gateways
+from mirror.adapters.queue import Queue
 from mirror.core.misses import Link, OnDemand, missed, parse_client, parse_network, read_on_demand, topic
 from mirror.core.model import Target
+from mirror.server.misses import Misses
 
 PIP_ON_MUSL = (
     'pip/22.3.1 {"ci":null,"cpu":"x86_64","distro":{"id":"alpine","name":"Alpine Linux","version":"3.22.1"},'
@@ -178,3 +182,24 @@ def test_a_network_is_written_as_one() -> None:
 def test_all_who_miss_the_same_have_one_topic() -> None:
     """It is what the queue knows a build by."""
     assert "numpy==1.23.5 for cp311-musllinux_1_2_x86_64" == topic("numpy", Version("1.23.5"), TARGET)
+
+
+def test_a_gateways_address_is_everybodys(tmp_path: Path) -> None:
+    """It is trusted in no network, as every other address of that is."""
+    policy = OnDemand(networks=("172.18.0.0/16",))
+    misses = Misses(Queue(tmp_path), policy, gateways=frozenset({"172.18.0.1"}))
+    assert [False, True] == [misses.trusts(address) for address in ("172.18.0.1", "172.18.0.7")]
+    assert Misses(Queue(tmp_path), policy).trusts("172.18.0.1")
+
+
+def test_a_containers_gateway_is_known(tmp_path: Path) -> None:
+    """From what the kernel tells (proc_net_route(5)), byte for byte as it does; none where it tells nothing."""
+    gateway = int.from_bytes(bytes((172, 18, 0, 1)), sys.byteorder)
+    lines = (
+        "Iface\tDestination\tGateway\tFlags",
+        f"eth0\t00000000\t{gateway:08X}\t0003",
+        "eth0\t000012AC\t00000000\t0001",
+    )
+    (tmp_path / "route").write_text("\n".join(lines) + "\n")
+    assert frozenset({"172.18.0.1"}) == gateways(tmp_path / "route")
+    assert frozenset() == gateways(tmp_path / "none")
