@@ -302,7 +302,7 @@ def test_strangers_change_nothing_and_send_nothing_large(stack: Stack) -> None:
     sent = {"Content-Type": "application/json"}
     paths = ("/+login", "/+mirror/builds", "/mirror", "/root/pypi/+simple/six/refresh")
     answers = [stack.request("POST", path, data=large, headers={**wrong, **sent}).status_code for path in paths]
-    assert [413, 413, 413, 403] == answers
+    assert [413] * len(paths) == answers
     named = {"Host": "evil.example", **basic("nobody", "nothing")}
     assert [421, 421] == [stack.get(path, headers=named).status_code for path in ("/+api", f"{PROD}six/")]
 
