@@ -9,7 +9,10 @@ from mirror.adapters.devpi.server import EmbeddedServer
 
 
 class Unguarded(EmbeddedServer):
-    """An index whose `walls` let everything through: dotted names of tweens and view derivers of our plugins."""
+    """An index without `walls`: dotted names of tweens, view derivers, and methods that take one argument.
+
+    Each does nothing but give back what it was called for first.
+    """
 
     def __init__(self, data: Path, port: int, *, walls: tuple[str, ...], **settings: Any) -> None:
         super().__init__(data, port, **settings)
@@ -19,9 +22,9 @@ class Unguarded(EmbeddedServer):
         """devpi-server, started by a few lines that put `first` into the place of each wall."""
         command = super()._command(port)
         place = command.index("-m")
-        lines = ["import importlib", "first = lambda handler, _: handler"]
+        lines = ["import pkgutil", "first = lambda handler, _: handler"]
         for wall in self._walls:
             module, _, name = wall.rpartition(".")
-            lines.append(f"setattr(importlib.import_module({module!r}), {name!r}, first)")
+            lines.append(f"setattr(pkgutil.resolve_name({module!r}), {name!r}, first)")
         lines.append("from devpi_server.main import main; raise SystemExit(main())")
         return [*command[:place], "-c", "\n".join(lines), *command[place + 2 :]]

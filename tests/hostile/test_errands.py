@@ -20,7 +20,7 @@ from fakes.unguarded import Unguarded
 from fakes.wheels import checked_wheel
 from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
-from mirror.adapters.devpi.layout import STAGE
+from mirror.adapters.devpi.layout import INTERNAL, OWNER, STAGE
 from mirror.adapters.devpi.listening import free_port
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.devpi.tokens import Tokens
@@ -30,6 +30,7 @@ from mirror.adapters.store import Store
 DOOR, GUARD = "mirror.server.door.keep", "mirror.server.changes.guard"
 WHEEL = checked_wheel("treasure-1.0-py3-none-any.whl")
 FORM = {"Content-Type": "text/plain"}
+LONE = r'{"user": "\ud800", "password": "\ud800", "name": "\ud800", "version": "1", "targetindex": "mirror/alpine"}'
 
 
 @contextmanager
@@ -77,6 +78,13 @@ def index(folder: Path, *walls: str, team: bool = False) -> Iterator[ServerInfo]
         yield info
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def index_of_many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInfo]:
+    """One for all tests that leave it as it was."""
+    with index(tmp_path_factory.mktemp("many"), team=False) as info:
+        yield info
 
 
 def administrator(info: ServerInfo) -> DevpiClient:
@@ -181,3 +189,61 @@ def test_whoever_may_not_upload_sends_nothing_large(tmp_path: Path) -> None:
             assert 413 == send(path, ("alice", "wrong"), data=large, headers=JSON)
         assert [413, 413] == [send(path, data=large, headers=JSON) for path in ("/+login", "/+mirror/builds")]
         assert 400 == send("/+mirror/builds", ("alice", token), data=large, headers=JSON)  # read, and no JSON
+
+
+@pytest.mark.parametrize("body", ["[]", "1", '"x"', "null", "{}", "{", '{"user": 1, "password": []}', LONE])
+def test_what_is_no_request_is_no_defect(body: str, index_of_many: ServerInfo) -> None:
+    """JSON that devpi would fail of, whoever sends it: 400, and no traceback in the log for each."""
+    root = index_of_many.url.removesuffix(f"/{STAGE}")
+    owner = (OWNER, index_of_many.password_file.read_text())
+    sent: dict[str, Any] = {"data": body.encode(), "headers": JSON}
+    assert 400 == requests.post(f"{root}/+login", timeout=60, **sent).status_code
+    assert requests.post(index_of_many.url, timeout=60, **sent).status_code in (400, 401)
+    assert 400 == requests.post(index_of_many.url, auth=owner, timeout=60, **sent).status_code
+    if not body.startswith("{"):
+        assert 400 == requests.patch(f"{root}/mirror", timeout=60, **sent).status_code
+
+
+def registered(info: ServerInfo, method: str, who: tuple[str, str], text: str = "") -> int:
+    """Register or forget a lock; the status."""
+    address = f"{info.url.removesuffix(f'/{STAGE}')}/+mirror/locks/{OWNER}/lock-{'a' * 40}"
+    body = {"custom_data": text} if text else None
+    return requests.request(method, address, json=body, auth=who, timeout=60).status_code
+
+
+def test_nobody_ends_somebody_elses_lock(index_of_many: ServerInfo) -> None:
+    """Two may publish, and each may replace and forget what was registered by them; the index's owner all of it."""
+    tokens = Tokens(administrator(index_of_many))
+    ci, other = ((name, tokens.create(name, publish_to=STAGE, expires_s=None)) for name in ("ci", "other"))
+    owner = (OWNER, index_of_many.password_file.read_text())
+    lock = {"version": 1, "project": "", "path": "", "host": "", "asked": "", "files": [], "target": "", "wheels": []}
+    text = json.dumps({**lock, "registered": 1.0})
+    for mine, theirs in ((ci, other), (owner, ci)):
+        assert [200, 200] == [registered(index_of_many, "PUT", mine, text) for _ in range(2)]
+        assert 403 == registered(index_of_many, "PUT", theirs, text)
+        assert 403 == registered(index_of_many, "DELETE", theirs)
+        assert 200 == registered(index_of_many, "DELETE", mine)
+    assert [200, 200] == [registered(index_of_many, "PUT", ci, text), registered(index_of_many, "DELETE", owner)]
+    for odd in ("1e300", "NaN", "-1", "1" + "0" * 400):
+        assert 400 == registered(index_of_many, "PUT", ci, text.replace("1.0}", f"{odd}}}"))
+
+
+@pytest.mark.parametrize(("walls", "status"), [((), 403), (("pyramid.request.RequestLocalCache.clear",), 200)])
+def test_a_token_for_one_index_is_for_no_other(walls: tuple[str, ...], status: int, tmp_path: Path) -> None:
+    """Where reading needs a login, too: whom devpi took somebody for before it knew the index is not remembered."""
+    team = Team(queue=tmp_path / "queue", reading="token")
+    settings: dict[str, Any] = {"upstream": "http://127.0.0.1:9/simple/", "team": team}
+    server = Unguarded(tmp_path / "devpi", free_port(), walls=walls, **settings)
+    try:
+        info = server.ensure_running(lambda _: None)
+        root = administrator(info)
+        Tokens(root).create("ci", publish_to=INTERNAL, expires_s=None)
+        limited = {"allowed": ["pkg_read", "upload"], "indexes": [STAGE], "expires": "never"}
+        token = (root.send("POST", f"{root.root}/ci/+token-create", json=limited).result() or {})["token"]
+        form = {":action": "file_upload", "name": "treasure", "version": "1.0"}
+        files = {"content": (WHEEL.filename, WHEEL.content)}
+        address = f"{root.root}/{INTERNAL}/"
+        answer = requests.post(address, data=form, files=files, auth=("ci", token), timeout=60)
+        assert status == answer.status_code
+    finally:
+        server.stop()

@@ -17,6 +17,7 @@ from mirror.core.door import FORM, LARGEST_JSON, LARGEST_OF_STRANGERS, READS, Re
 from mirror.server.refusals import refused
 
 _INDEX_ROUTES = ("/{user}/{index}", "/{user}/{index}/")
+_USER_ROUTES = ("/{user}", "/{user}/")
 _BAD_FORM = Refusal(status=400, code="bad-request", what="this form has no :action", hint="send it as twine does")
 _BAD_JSON = Refusal(
     status=400, code="bad-request", what="this is no JSON object", hint="send it as devpi's client does"
@@ -36,14 +37,21 @@ def guard(view: Callable[[Any, Any], Any], info: Any) -> Callable[[Any, Any], An
 
 
 def _refusal(context: Any, request: Any) -> Refusal | None:
-    size_bytes = request.content_length or 0
-    is_index = request.matched_route.name in _INDEX_ROUTES and request.method in ("POST", "PUSH")
+    route = request.matched_route.name
+    is_index = route in _INDEX_ROUTES and request.method in ("POST", "PUSH")
     if is_index and request.content_type == FORM:
         return _refuse_upload(context, request)
+    size_bytes = request.content_length or 0
     largest = LARGEST_JSON if size_bytes <= LARGEST_OF_STRANGERS or _is_somebody(request) else LARGEST_OF_STRANGERS
     if size_bytes > largest:
         return too_large(largest)
-    return _refuse_push(context, request) if is_index else None
+    if is_index:
+        return _refuse_push(context, request)
+    if route in _USER_ROUTES and request.method == "PATCH":
+        return None if _object(request) is not None else _BAD_JSON
+    if route == "/+login":
+        return None if _has_texts(_object(request), "user", "password") else _BAD_JSON
+    return None
 
 
 def _refuse_upload(context: Any, request: Any) -> Refusal | None:
@@ -59,21 +67,35 @@ def _refuse_push(context: Any, request: Any) -> Refusal | None:
 
     To another index of the same server it is for whoever may upload to that one, who could send the files themselves.
     """
-    try:
-        value = json.loads(request.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+    value = _object(request)
+    if value is None:
         return _BAD_JSON
     source = f"{context.username}/{context.index}"
     if value.get("targetindex") is None:
-        may = request.authenticated_userid == "root" or request.has_permission("upload")
-        return None if may else _forbidden(request, f"send files of {source} anywhere")
-    user, _, index = str(value["targetindex"]).partition("/")
-    target = request.registry["xom"].model.getstage(user, index) if user and index else None
-    if target is not None and not request.has_permission("upload", target):
+        if request.authenticated_userid != "root" and not request.has_permission("upload"):
+            return _forbidden(request, f"send files of {source} anywhere")
+        return None if _has_texts(value, "name", "version", "posturl", "username", "password") else _BAD_JSON
+    if not _has_texts(value, "name", "version", "targetindex") or value["targetindex"].count("/") != 1:
+        return _BAD_JSON
+    user, index = value["targetindex"].split("/")
+    target = request.registry["xom"].model.getstage(user, index)
+    if target is None or not request.has_permission("upload", target):
         return _forbidden(request, f"upload to {user}/{index}")
-    return _refuse_name(request, user, index, value.get("name"))
+    return _refuse_name(request, user, index, value["name"])
+
+
+def _object(request: Any) -> dict[str, Any] | None:
+    """The body as a JSON object whose texts can be written; None where it is none. devpi would fail of it."""
+    try:
+        value = json.loads(request.body)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _has_texts(value: dict[str, Any] | None, *keys: str) -> bool:
+    return value is not None and all(isinstance(value.get(key), str) for key in keys)
 
 
 def _refuse_name(request: Any, user: str, index: str, project: object) -> Refusal | None:

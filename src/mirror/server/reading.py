@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggy import HookimplMarker
+from pyramid.interfaces import ISecurityPolicy  # type: ignore[import-untyped]
 
 from mirror.adapters.devpi.layout import READING
 from mirror.core.page_json import error_json
@@ -35,10 +36,21 @@ def refuse_strangers(handler: Callable[[Any], Any], registry: Any) -> Callable[[
     """A tween: 401 for whoever has not logged in. It stands inside of devpi's transaction, where users are known."""
 
     def tween(request: Any) -> Any:
-        if request.path_info.rstrip("/") in _FOR_ALL or request.authenticated_userid is not None:
+        if request.path_info.rstrip("/") in _FOR_ALL or _is_somebody(request):
             return handler(request)
         response = json_answer(error_json("refused", "this index is for its users: see `mirror token`"), status=401)
         response.headers["WWW-Authenticate"] = 'Basic realm="mirror"'
         return response
 
     return tween
+
+
+def _is_somebody(request: Any) -> bool:
+    """Whether this is a user. It is found out anew where the index is known that they ask for.
+
+    A token may be good for one index or project alone (devpi-tokens), and devpi remembers for all of a request whom it
+    took it for at first.
+    """
+    is_user = request.authenticated_userid is not None
+    request.registry.getUtility(ISecurityPolicy).identity_cache.clear(request)
+    return is_user
