@@ -216,7 +216,7 @@ class _Read:
         return cls(
             values=values,
             sources=tuple(sources),
-            project=read_file(folder / NAME, NAME, problems),
+            project=_project_file(folder, (shipped, machine.config), problems),
             later=later,
             problems=problems,
             later_problems=later_problems,
@@ -225,6 +225,13 @@ class _Read:
     def judged(self) -> tuple[Mapping[str, object], tuple[Untrusted, ...]]:
         """What of the project's file counts by itself, and what does not."""
         return judged(self.project.table, {**self.values, **self.later}, self.later)
+
+
+def _project_file(folder: Path, read: Sequence[Path], problems: list[TableProblem]) -> File:
+    """What the current folder has, unless it is one whose file was `read` already: the user's own is no project's."""
+    if folder.resolve() in [one.resolve() for one in read if one.is_absolute()]:
+        return File(name=NAME)
+    return read_file(folder / NAME, NAME, problems)
 
 
 def _homeless(values: Mapping[str, Any], machine: Machine) -> list[TableProblem]:

@@ -150,6 +150,21 @@ def test_old_logs_are_dropped_when_a_run_starts(journal: SqliteJournal, tmp_path
     assert [tmp_path / "logs" / "2026-11-22", young] == sorted((tmp_path / "logs").rglob("*"))
 
 
+def test_no_log_is_dropped_or_made_behind_a_link(journal: SqliteJournal, tmp_path: Path) -> None:
+    """A day's folder that leads elsewhere has somebody else's files."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "old.log").touch()
+    os.utime(theirs / "old.log", (0, 0))
+    (tmp_path / "logs").mkdir(exist_ok=True)
+    (tmp_path / "logs" / "2026-07-01").symlink_to(theirs)
+    (tmp_path / "logs" / "2026-11-22").symlink_to(theirs)
+    journal.start_run("build")
+    with pytest.raises(UnusableError):
+        journal.log_path("numpy")
+    assert ["old.log"] == [path.name for path in theirs.iterdir()]
+
+
 def test_a_journal_outlives_its_process(tmp_path: Path) -> None:
     """What was recorded and verified is there after the process that did it was killed without a chance to clean up."""
     program = (

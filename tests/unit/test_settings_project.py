@@ -257,6 +257,14 @@ def test_a_file_that_never_ends(machine: Machine, project: Path, kind: str) -> N
     assert ("file-unreadable",) == tuple(one.code for one in caught.value.problems)
 
 
+def test_the_users_own_folder_is_no_project(machine: Machine) -> None:
+    """Whoever stands there has one file, and it is theirs."""
+    machine.config.mkdir()
+    assert 7 == decide(machine, machine.config, "port = 7\n").port
+    settings = load(environment={}, folder=resources.config(), flags={}, machine=machine)
+    assert 7 == settings.port
+
+
 def test_without_a_home_there_is_no_file_of_the_users(project: Path) -> None:
     """Its path would be relative, and so lie in the project."""
     own = project / "~" / "mirror"

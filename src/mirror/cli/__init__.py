@@ -116,7 +116,7 @@ def _defect() -> MirrorError:
     error = MirrorError("defect", f"mirror itself failed: {text.strip().splitlines()[-1]}")
     try:
         folder = Path(platformdirs.user_log_path("mirror"))
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         report = folder / f"defect-{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
         report.write_text(text)
         error.hint = f"please report it, with {report}"

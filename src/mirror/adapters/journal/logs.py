@@ -50,7 +50,7 @@ def prune_logs(folder: Path, today: datetime) -> tuple[Path, ...]:
 
 def _too_old_or_too_many(folder: Path, *, oldest: float) -> list[Path]:
     dated: list[tuple[float, Path]] = []
-    for path in folder.glob("*/*.log"):
+    for path in (path for path in folder.glob("*/*.log") if not path.parent.is_symlink()):
         with suppress(FileNotFoundError):  # pruned by another process
             dated.append((path.stat().st_mtime, path))
     dated.sort(reverse=True)
