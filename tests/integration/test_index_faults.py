@@ -418,7 +418,7 @@ def test_an_index_whose_address_is_right_may_come_late(mortal: House, tmp_path: 
     mortal.server.stop()
     mistyped = direct(mortal, tmp_path / "store", Recovery(patience=QUICK, at_first=SHORT))
     assert "index-unreachable" == error_of(mistyped.ensure_index).code
-    with ThreadPoolExecutor(1) as pool:
+    with mortal.inside, ThreadPoolExecutor(1) as pool:
         greeting = pool.submit(direct(mortal, tmp_path / "store", Recovery(at_first=QUICK)).ensure_index)
         time.sleep(0.5)
         assert not greeting.done()
