@@ -1,7 +1,8 @@
 """Hold popular wheels from PyPI to the gate: a finding must be true, and its reason stands here.
 
 Downloads (once, with pip) what a musl x86_64 machine with Python 3.11 would install of the projects listed
-beside this file, judges each and prints what was found, with the reason; ends with 1 where a finding has none.
+beside this file, judges each as if all the others were installed beside it, and prints what was found, with the
+reason; ends with 1 where a finding has none.
 
     python tests/benchmark/gate_popular.py [FOLDER]
 """
@@ -17,8 +18,9 @@ from tempfile import gettempdir
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from mirror.core.gate import Expected, check
+from mirror.core.gate import Expected, Layout, check
 from mirror.core.model import Finding, Target
+from mirror.neighbours import read_layout
 
 TARGET = Target(python="3.11", alpine=(3, 22))
 
@@ -26,6 +28,7 @@ PROJECTS = Path(__file__).with_suffix(".txt")
 """One a line."""
 
 REASONS = {
+    "cmake": {"tag-foreign": "a static program that says it is for glibc as well, for which nobody judges it here"},
     "coverage": {"pth-file": "starts measuring in subprocesses"},
     "debugpy": {
         "elf-in-pure-wheel": "carries helpers for every system, glibc's among them, in a wheel for any platform",
@@ -33,19 +36,16 @@ REASONS = {
         "elf-glibc-symbols": "the same helper",
         "elf-external-library": "the same helper wants libstdc++",
     },
-    "fonttools": {"data-scheme": "a manual page"},
     "h5py": {"elf-rpath": "its builder's /usr/local/lib is left in the extension modules"},
     "ipykernel": {"data-scheme": "Jupyter finds kernels under share/jupyter"},
-    "ipython": {"data-scheme": "a manual page"},
-    "meson": {"data-scheme": "a manual page"},
+    "meson": {"data-scheme": "lets whoever polkit asks run meson as root"},
     "nbconvert": {"data-scheme": "Jupyter finds templates under share/jupyter"},
+    "ninja": {"tag-foreign": "as cmake"},
     "notebook": {"data-scheme": "Jupyter finds settings under etc/jupyter, which turn on code of it"},
     "plotly": {"data-scheme": "Jupyter finds extensions under share/jupyter"},
     "pyproj": {"elf-rpath": "its builder's folder is left in the extension modules"},
     "setuptools": {"pth-file": "puts its own distutils before the standard library's"},
     "shapely": {"elf-rpath": "its builder's /usr/local/lib is left in one extension module"},
-    "sympy": {"data-scheme": "a manual page"},
-    "tox": {"data-scheme": "a manual page"},
 }
 """What is found and true, by project and code."""
 
@@ -54,14 +54,16 @@ def main(folder: Path) -> int:
     """Judge every project's wheel; the exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     unexplained = judged = 0
-    for project in sorted(PROJECTS.read_text().split()):
-        wheel = fetched(project, folder)
+    wheels = {project: fetched(project, folder) for project in sorted(PROJECTS.read_text().split())}
+    layouts = {project: read_layout(canonicalize_name(project), wheel) for project, wheel in wheels.items() if wheel}
+    for project, wheel in wheels.items():
         if wheel is None:
             print(f"{project}: no wheel for {TARGET}")
             continue
         judged += 1
+        beside = tuple(layout for other, layout in layouts.items() if layout and other != project)
         started = time.perf_counter()
-        findings = tuple(judge(wheel))
+        findings = tuple(judge(wheel, beside))
         seconds = time.perf_counter() - started
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, {seconds:.2f} s, {len(findings)} findings")
         unexplained += show(project, findings)
@@ -91,10 +93,10 @@ def found(project: str, folder: Path) -> Path | None:
     return None
 
 
-def judge(wheel: Path) -> Iterator[Finding]:
+def judge(wheel: Path, beside: tuple[Layout, ...]) -> Iterator[Finding]:
     """What the gate says of a wheel that is expected to be what its file name says; and of its own work."""
     name, version, _, _ = parse_wheel_filename(wheel.name)
-    expected = Expected(name=name, version=version, target=TARGET)
+    expected = Expected(name=name, version=version, target=TARGET, beside=beside)
     judgement = check(wheel.name, wheel.read_bytes(), expected)
     yield from judgement.findings
     if judgement.wheel is not None:

@@ -9,13 +9,19 @@ from pathlib import Path
 
 import docker
 import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from mirror.adapters.images import model
 from mirror.adapters.images.bootstrap import Bootstrap
 from mirror.adapters.images.choice import ImagePair, ImageSettings, ensure_images
 from mirror.adapters.images.engine import output_of
 from mirror.core.errors import UnusableError
-from mirror.core.model import Base
+from mirror.core.gate import Expected
+from mirror.core.gate.contents import judge_top_level
+from mirror.core.gate.installed import place
+from mirror.core.gate.programs import takes_a_place
+from mirror.core.model import Base, Target
 
 pytestmark = pytest.mark.docker
 
@@ -194,6 +200,21 @@ def test_tools_of_a_build_are_there(pair: ImagePair, run: Run) -> None:
     """make and the binutils run as the build user."""
     tools = "make ar ranlib as ld nm strip objcopy readelf pkg-config"
     assert "" == run(pair.builder, f"for tool in {tools}; do $tool --version > /dev/null || echo $tool; done")
+
+
+def test_the_gate_knows_what_the_base_has(pair: ImagePair, run: Run) -> None:
+    """No wheel of another project may bring a program, a module or a package that is there."""
+    lists = 'for folder in /usr/local/bin /usr/bin /bin /usr/sbin /sbin; do ls "$folder"; done'
+    programs = set(run(pair.base, lists).split())
+    assert "busybox" in programs
+    assert [] == [name for name in sorted(programs) if not takes_a_place(name, canonicalize_name("demo"))]
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    there = run(pair.base, f'ls "$(python3 -c "{ask}")"').split()
+    files = [f"{name}/__init__.py" for name in there if not name.endswith((".dist-info", ".txt"))]
+    placed, _ = place(files, "demo-1.0.dist-info")
+    expected = Expected(name=canonicalize_name("demo"), version=Version("1.0"), target=Target(python="3.11"))
+    findings = judge_top_level(placed, expected)
+    assert [("base-image-file", file) for file in files] == [(found.code, found.member) for found in findings]
 
 
 def test_site_packages_are_the_bases(pair: ImagePair, run: Run) -> None:

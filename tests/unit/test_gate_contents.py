@@ -397,8 +397,13 @@ STRONG = {
     algorithm: f"{algorithm}={urlsafe_b64encode(hashlib.new(algorithm, content).digest()).rstrip(b'=').decode()}"
     for algorithm, content in {"sha384": b"VALUE = 1\n", "sha512": b"VALUE = 1\n"}.items()
 }
+HEXADECIMAL = {name: f"sha256={hashlib.sha256(data).hexdigest()}" for name, data in pure_wheel().files.items()}
+"""As older uv_build and flit wrote them."""
 LINES = {
     "a hash in hexadecimal": line(MODULE, f"sha256={hexadecimal()}", "10"),
+    "every hash in hexadecimal": recorded(
+        lambda rows: [[name, HEXADECIMAL.get(name, ""), size] for name, _, size in rows]
+    ),
     "a hash in hexadecimal, in capitals": line(MODULE, f"sha256={hexadecimal().upper()}", "10"),
     "a padded hash": line(MODULE, f"{digest(b'VALUE = 1' + bytes([10]))}=", "10"),
     "a SHA-384": line(MODULE, STRONG["sha384"], "10"),

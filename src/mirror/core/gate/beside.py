@@ -58,11 +58,14 @@ def _judge_modules(mine: Layout, other: Layout) -> Iterator[Finding]:
 
 def _judge_packages(mine: Layout, other: Layout) -> Iterator[Finding]:
     """Files in another's package: a host may load whatever lies there."""
+    theirs = other.packages | _at_the_top(other)
+    if theirs.isdisjoint(mine.folders) and theirs.isdisjoint(_at_the_top(mine)):
+        return
     new = {path for path, digest in mine.files.items() if not _says_the_same(digest, other.files.get(path, b""))}
     folders = {folder for path in new for folder in folders_of(path)}
     modules = {module for module in _at_the_top(mine) if not new.isdisjoint(mine.modules[module])}
     reported: set[str] = set()
-    for folder in sorted((folders | modules) & (other.packages | _at_the_top(other))):
+    for folder in sorted((folders | modules) & theirs):
         if not _is_shared(folder) and reported.isdisjoint(folders_of(folder)):
             reported.add(folder)
             yield finding("foreign-top-level", f"is a package or module of {other.project}", folder)
