@@ -104,6 +104,22 @@ def skipped_lines(requirements: Requirements, target: Target) -> tuple[str, ...]
     return (*told, *([f"{more} more are skipped on {target}"] if more else []))
 
 
+def no_answer(wheel: IndexFile, instead: IndexFile | None = None) -> str:
+    """What is said of a wheel of ours that installers prefer, and that is none; `instead` another one is used."""
+    said = f"{visible(wheel.filename, 200)} is not used: it was made of another sdist, or does not say of which"
+    if instead is None:
+        return said
+    return f"{said}; pip without hashes takes it all the same: install what `mirror emit requirements` prints"
+
+
+def hidden_wheels(requirements: Requirements, index: View, shown: View) -> tuple[str, ...]:
+    """What is said of those that the resolver was not shown, where it found nothing."""
+    names = dict.fromkeys(line.name for line in requirements.requirements)
+    pages = ((index.files(name), shown.files(name)) for name in [*names][:MOST_PAGES])
+    hidden = [file for files, seen in pages for file in files if file not in seen]
+    return tuple(no_answer(file) for file in hidden[:MOST_SKIPPED])
+
+
 def unnamed_libcs(plan: Plan, index: Index) -> tuple[str, ...]:
     """What is said of plain `linux_*` wheels of the lock's releases: pip would take them, and they are no answer."""
     target = plan.lock.target

@@ -80,7 +80,10 @@ class Pipeline:
         except MirrorError as error:
             if error.code != "unresolvable":
                 raise
-            raise explained.why_not(requirements, self.target, self._view(requirements), error, self.further) from error
+            shown = self._view(requirements)
+            for told in explained.hidden_wheels(requirements, self.index, shown):
+                self.reporter.step(told)
+            raise explained.why_not(requirements, self.target, shown, error, self.further) from error
         check_all_hashed(pins, requirements)
         packages = self._lock_packages(pins, requirements)
         explained.check_extras(requirements, self.target, self.index, packages)
@@ -207,9 +210,7 @@ class Pipeline:
         answering = self.provenance.answering(release, hashes)
         preferred = best_wheel(release, self.target)
         if preferred and preferred not in answering:
-            self.reporter.step(
-                f"{preferred.filename} is not used: it was made of another sdist, or does not say of which"
-            )
+            self.reporter.step(explained.no_answer(preferred, instead=best_wheel(answering, self.target)))
         ours = [file for file in answering if self.provenance.is_ours(file)]
         return lock_package(pin, answering, self.target, hashes, ours)
 

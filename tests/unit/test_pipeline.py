@@ -464,9 +464,16 @@ class TestHashes:
         )
         house.script(ANSWERS, {})
         assert [second] == [reuse.wheel for reuse in house.pipeline().plan(asked).reuses]
+        house.reporter.steps.clear()
         for wheel in (first, second):
             plan = house.pipeline().plan(requirements(f"numpy~=1.23.0 --hash=sha256:{wheel.sha256}"))
             assert [wheel] == [reuse.wheel for reuse in plan.reuses]
+        assert [
+            f"resolving for {TARGET}",
+            f"{second.filename} is not used: it was made of another sdist, or does not say of which; pip without hashes"
+            " takes it all the same: install what `mirror emit requirements` prints",
+            f"resolving for {TARGET}",
+        ] == house.reporter.steps
         shown = house.views[-1].files(a_key("numpy", "1.23.5").name)
         assert (True, False) == (second in shown, first in shown)
 
@@ -491,6 +498,20 @@ class TestHashes:
         with pytest.raises(BadInputError) as caught:
             house.pipeline().plan(requirements("numpy~=1.23.0"))
         assert "no-usable-file" == caught.value.code
+
+    def test_a_wheel_that_the_resolver_was_not_shown_is_told_where_nothing_answers(self, house: House) -> None:
+        """The page lists it, so somebody will wonder."""
+        house.pipeline().build(ARTICLE)
+        house.index.drop_upstream("pandas", "pandas-1.5.3.tar.gz")
+        house.script({}, {})
+        house.reporter.steps.clear()
+        with pytest.raises(BadInputError):
+            house.pipeline().plan(requirements("pandas==1.5.3"))
+        wheel = native("pandas", "1.5.3")
+        assert [
+            f"resolving for {TARGET}",
+            f"{wheel} is not used: it was made of another sdist, or does not say of which",
+        ] == house.reporter.steps
 
     def test_what_the_requirements_need_must_have_one_too(self, house: House) -> None:
         """As pip has it: one hash, and every package must have one."""
