@@ -693,8 +693,8 @@ def test_a_wheel_that_names_no_libc_is_told_and_not_taken(house: House) -> None:
     assert [
         "resolving for cp311-musllinux_1_2_x86_64",
         *(
-            f"{linux} says nothing of its libc and is not taken; take it off the index, "
-            "or pip takes it (since 26.3 before a musllinux wheel)"
+            f"{linux} says nothing of its libc and is not taken (pip takes it from an index "
+            "that is not `mirror`'s own, since 26.3 before a musllinux wheel)"
             for linux in ("django-4.1.13-py3-none-linux_x86_64.whl", "numpy-1.23.5-cp311-cp311-linux_x86_64.whl")
         ),
     ] == house.reporter.steps

@@ -75,6 +75,7 @@ def _add_tweens(pyramid_config: Any) -> None:
         outside.append("mirror.server.misses.notice")
     for tween, under in zip(outside, [INGRESS, *outside], strict=False):
         pyramid_config.add_tween(tween, under=under, over=_LOGGING)
+    pyramid_config.add_tween("mirror.server.libcs.hide", under=_TRANSACTION)
     if needs_token():
         pyramid_config.add_tween("mirror.server.reading.refuse_strangers", under=_TRANSACTION)
 
