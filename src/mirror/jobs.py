@@ -13,7 +13,7 @@ from mirror import attempts
 from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
 from mirror.core.errors import MirrorError
-from mirror.core.gate import Expected, Layout, check, remedy
+from mirror.core.gate import OF_OTHERS, Expected, Layout, check, remedy
 from mirror.core.lock import Pin, is_of_release, lock_package
 from mirror.core.made_of import MadeOf, made_of
 from mirror.core.misses import OnDemand
@@ -21,6 +21,7 @@ from mirror.core.model import (
     Built,
     CheckedWheel,
     Failed,
+    Finding,
     IndexFile,
     Job,
     JobKey,
@@ -287,7 +288,9 @@ class JobSteps:
             on_stage("check")
             return self._judge(prepared, str(ended.value.get("wheel", "")), ended.outputs.get("0", b""))
         except MirrorError as error:
-            return clocked.failed(job, error.code, sentence(error), error.hint, cache_key=key)
+            # What is in the way of others may pass with another lock, and is not remembered.
+            remembered = "" if isinstance(error, InTheWayError) else key
+            return clocked.failed(job, error.code, sentence(error), error.hint, cache_key=remembered)
 
     def _why(self, job: Job, ended: Ended, log: Path) -> tuple[str, str, str]:
         """Code, reason and hint of a build that failed."""
@@ -323,12 +326,7 @@ class JobSteps:
             beside = self.neighbours.beside(job.key.name)
             judgement = check(filename, content, self._expected(prepared, beside))
             if judgement.wheel is None or judgement.layout is None:
-                raise MirrorError(
-                    "gate",
-                    "the wheel that came out may not be published",
-                    details=[str(finding) for finding in judgement.findings],
-                    hint=remedy(judgement.findings),
-                )
+                raise _refusal(judgement.findings)
             if self.neighbours.admit(job.key, judgement.layout, beside):
                 return judgement.wheel
 
@@ -350,6 +348,21 @@ class JobSteps:
 
 def _pin(job: Job) -> Pin:
     return job.key.name, job.key.version
+
+
+class InTheWayError(MirrorError):
+    """A wheel may not be published beside what else is in the lock."""
+
+
+def _refusal(findings: Sequence[Finding]) -> MirrorError:
+    """The error (`gate`) with everything that the gate found."""
+    error = InTheWayError if OF_OTHERS.issuperset(finding.code for finding in findings) else MirrorError
+    return error(
+        "gate",
+        "the wheel that came out may not be published",
+        details=[str(finding) for finding in findings],
+        hint=remedy(findings),
+    )
 
 
 def sentence(error: MirrorError) -> str:

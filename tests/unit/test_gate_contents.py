@@ -239,6 +239,7 @@ PLACES: dict[str, tuple[str, Attack]] = {
     "a header of Python's": ("base-image-file", added("demo-1.0.data/data/include/python3.11/Python.h")),
     "a header of Python's inside": ("base-image-file", added("demo-1.0.data/data/include/python3.11/cpython/code.h")),
     "Python's library": ("base-image-file", added("demo-1.0.data/data/lib/libpython3.11.so.1.0")),
+    "Python's manual": ("base-image-file", added("demo-1.0.data/data/share/man/man1/python3.11.1")),
     "what an environment is set up by": ("base-image-file", added("demo-1.0.data/data/pyvenv.cfg")),
     "what pip is set up by": ("base-image-file", added("demo-1.0.data/data/pip.conf")),
     "a file where programs are": ("base-image-file", added("demo-1.0.data/data/bin")),

@@ -150,6 +150,15 @@ def test_what_was_compiled_before_in_the_same_run_is_a_neighbour(house: House, t
     assert isinstance(run(*steps_of(House(tmp_path / "more"), "other", others, known)), Built)
 
 
+def test_what_is_refused_for_its_neighbours_is_not_remembered(house: House) -> None:
+    """The next run may have another lock; what is wrong with the wheel itself is not compiled again."""
+    files = {"single/__init__.py": b"print('mine')\n"}
+    for more, is_remembered in (({}, False), ({"demo.pth": b""}, True)):
+        done = run(*steps_of(house, "demo", {**files, **more}, neighbours(house)))
+        assert isinstance(done, Failed)
+        assert is_remembered == bool(done.cache_key)
+
+
 def test_a_wheel_that_was_judged_beside_others_is_judged_again(house: House) -> None:
     """Of two that are judged at once, one hears that it knew nothing of the other."""
     known = neighbours(house, "demo", "other")

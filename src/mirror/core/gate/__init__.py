@@ -1,6 +1,6 @@
 """The gate: nothing is published that it has not read whole, and nothing that it has a finding about."""
 
 from mirror.core.gate.judge import check
-from mirror.core.gate.values import ALLOWABLE, Bounds, Expected, Judgement, Layout, remedy
+from mirror.core.gate.values import ALLOWABLE, OF_OTHERS, Bounds, Expected, Judgement, Layout, remedy
 
-__all__ = ["ALLOWABLE", "Bounds", "Expected", "Judgement", "Layout", "check", "remedy"]
+__all__ = ["ALLOWABLE", "OF_OTHERS", "Bounds", "Expected", "Judgement", "Layout", "check", "remedy"]

@@ -18,6 +18,7 @@ _PYTHONS_HEADERS = ("cpython", "internal")
 _PYTHONS = re.compile(
     r"lib(?:64)?/(?:libpython[^/]*|python3[^/]*(?:/.*)?)"
     rf"|include/(?:site/)?python3[^/]*(?:/(?:[^/]*|(?:{'|'.join(_PYTHONS_HEADERS)})/.*))?"
+    r"|lib(?:64)?/pkgconfig/python[^/]*|share/man/man1/python[^/]*"
     r"|pyvenv\.cfg|pip\.conf|s?bin|lib(?:64)?|include|share|etc",
     re.DOTALL,
 )

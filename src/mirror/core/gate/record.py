@@ -41,7 +41,7 @@ class Digest:
 
 def algorithms_of(content: bytes) -> tuple[str, ...]:
     """Those of STRONGER that a RECORD speaks of, and that its files have to be hashed with."""
-    return tuple(algorithm for algorithm in STRONGER if f",{algorithm}=".encode() in content)
+    return tuple(algorithm for algorithm in STRONGER if f"{algorithm}=".encode() in content)
 
 
 def judge_record(

@@ -39,6 +39,9 @@ ALLOWABLE = frozenset(
 )
 """The findings that a recipe may expect of a project. All others say that the file is broken or lies."""
 
+OF_OTHERS = frozenset({"foreign-file", "foreign-module", "foreign-top-level"})
+"""The findings that may come from what is installed beside a wheel: with another lock there may be none."""
+
 _LONGEST_MESSAGE, _LONGEST_NAME = 600, 160
 _FINDINGS = 200
 
