@@ -130,8 +130,8 @@ def unnamed_libcs(plan: Plan, index: Index) -> tuple[str, ...]:
             is_meant = is_of_release(file.filename, (package.name, package.version)) and usable(as_musl, target)
             if is_meant and names_no_libc(file.filename) and takes_python(file.requires_python, target.python):
                 told.append(
-                    f"{visible(file.filename, 200)} says nothing of its libc and is not taken (pip takes it from an index "
-                    "that is not `mirror`'s own, since 26.3 before a musllinux wheel)"
+                    f"{visible(file.filename, 200)} says nothing of its libc and is not taken (pip takes it from an "
+                    "index that is not `mirror`'s own, since 26.3 before a musllinux wheel)"
                 )
     return tuple(told)
 
