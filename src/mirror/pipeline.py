@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from packaging.utils import NormalizedName
 
-from mirror import attempts, clean_room, explained
+from mirror import clean_room, explained
 from mirror.builds import Builds, WindDown
-from mirror.core.errors import BadInputError, MirrorError, UnusableError
+from mirror.core.errors import BadInputError, MirrorError
 from mirror.core.graph import BuildGraph
 from mirror.core.hashes import allowed_hashes, check_all_hashed, hashes_by_project
 from mirror.core.lock import Pin, is_of_release, is_ours, lock_package
@@ -35,10 +35,10 @@ from mirror.core.target import best_wheel
 from mirror.core.upstreams import FurtherUpstream
 from mirror.jobs import JobSteps, refuse_denied, sentence
 from mirror.neighbours import Neighbours
-from mirror.ports import Builders, Claims, End, Index, Journal, Locks, MeteredWindow, Reporter, Resolver, Sandbox
+from mirror.ports import Builders, Claims, Index, Journal, Locks, MeteredWindow, Reporter, Resolver, Sandbox
 from mirror.provenance import Provenance
 from mirror.registering import Registration
-from mirror.tasks import Workshop, verify_task
+from mirror.tasks import Workshop
 from mirror.window import View
 
 
@@ -238,25 +238,17 @@ class Pipeline:
 
     def _prove(self, report: Report, requirements: Requirements, answers: Mapping[Pin, IndexFile]) -> Report:
         self.reporter.step("verifying in a clean room")
-        window = self.verify_window(self._view(requirements))
-        log = self.journal.log_path("verify")
-        task = verify_task(self.workshop, requirements, self._import_names(answers), window, log)
-        ended = attempts.run(self.sandbox, task, lambda stage: self.reporter.stage("clean room", stage))
-        if ended.end is End.LOST:
-            raise UnusableError("engine-lost", ended.message, hint="look at the Docker engine, then run it again")
-        if stopped := attempts.limit_that_stopped(ended, task.limits, log):
-            _, reason, hint = stopped
-            return replace(report, verify_error=f"the clean room stopped: {reason}; {hint} (log: {log})")
-        ours = frozenset(name for (name, _), wheel in answers.items() if self._is_ours(wheel))
-        try:
-            problem = clean_room.problem(ended, answers.keys(), ours)
-            verified = None if problem else clean_room.verified(ended, window.bytes_served)
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-            # What was installed has run in there: its word is a stranger's too.
-            problem, verified = f"the clean room's answer cannot be read: {type(error).__name__}", None
-        if problem:
-            return replace(report, verify_error=f"{problem} (log: {log})")
-        return replace(report, verified=verified)
+        rooms = clean_room.CleanRooms(
+            sandbox=self.sandbox,
+            index=self.index,
+            journal=self.journal,
+            reporter=self.reporter,
+            workshop=self.workshop,
+            window=lambda: self.verify_window(self._view(requirements)),
+            at_once=self.jobs,
+        )
+        proof = rooms.prove(requirements, answers, self._import_names(answers))
+        return replace(report, verify_error=proof) if isinstance(proof, str) else replace(report, verified=proof)
 
     def _import_names(self, answers: Collection[Pin]) -> dict[NormalizedName, tuple[str, ...]]:
         """What recipes say is to be imported."""

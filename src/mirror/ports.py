@@ -86,6 +86,10 @@ class CandidWindow(Window, Protocol):
 class MeteredWindow(Window, Protocol):
     """A window that knows how much went through it."""
 
+    def dependencies(self, pin: Pin) -> Sequence[str] | Untold:
+        """As CandidWindow.dependencies."""
+        ...
+
     @property
     def bytes_served(self) -> int:
         """Bytes of bodies so far."""

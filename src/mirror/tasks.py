@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import canonicalize_name
 
+from mirror.core.lock import Pin
 from mirror.core.model import BuildSystem, Job, Requirements
 from mirror.ports import Limits, Task, Window
 
@@ -98,25 +99,44 @@ def compile_task(workshop: Workshop, job: Job, environment: BuildEnvironment, sd
     )
 
 
-def verify_task(
-    workshop: Workshop,
-    requirements: Requirements,
-    import_names: Mapping[NormalizedName, Sequence[str]],
-    window: Window,
-    log: Path,
-) -> Task:
-    """Install and import in a clean room: the base image, and the index alone."""
+def install_task(workshop: Workshop, requirements: Requirements, window: Window, log: Path) -> Task:
+    """Install in a clean room: the base image, and the index alone."""
     return Task(
-        command="verify",
+        command="install",
         arguments={
             "requirements": [line.text for line in requirements.requirements],
             "constraints": [line.text for line in requirements.constraints],
             "pre_releases": requirements.pre_releases,
-            "import_names": {name: list(names) for name, names in import_names.items()},
         },
         image=workshop.base_image,
         label="verify",
         limits=workshop.limits,
         window=window,
+        log=log,
+    )
+
+
+def import_task(
+    workshop: Workshop,
+    pin: Pin,
+    wheels: Mapping[str, Path],
+    beside: Mapping[str, Path],
+    modules: Sequence[str] | None,
+    log: Path,
+) -> Task:
+    """Import one project in a clean room: no window, so nothing is there but these wheels, by their file names."""
+    name, version = pin
+    return Task(
+        command="import",
+        arguments={
+            "project": name,
+            "wheels": sorted(wheels),
+            "beside": sorted(beside),
+            "modules": None if modules is None else list(modules),
+        },
+        image=workshop.base_image,
+        label=f"import {name} {version}",
+        limits=workshop.limits,
+        inputs={**wheels, **beside},
         log=log,
     )

@@ -97,10 +97,13 @@ class FakeBuilders:
 
 @dataclass(frozen=True)
 class FakeWindow:
-    """A window over a view, through which 1,000 bytes went."""
+    """A window over a view, through which 1,000 bytes went; nothing needs anything."""
 
     view: View | None = None
     bytes_served: int = 1000
+
+    def dependencies(self, _: Pin) -> tuple[str, ...]:
+        return ()
 
     def get(self, path: str) -> Response:
         return Response(status=404, content_type="text/plain", body=[], length=0)
@@ -126,7 +129,7 @@ class House:
 
     def script(self, resolutions: Mapping[str, Iterable[str]], tasks: Mapping[str, Answer | list[Answer]]) -> None:
         """Say what the next run's resolver and sandbox answer; both forget what they were asked before."""
-        self.resolver, self.sandbox = FakeResolver(resolutions), FakeSandbox(tasks)
+        self.resolver, self.sandbox = FakeResolver(resolutions), FakeSandbox({"import": imports(), **tasks})
 
     def add_sdist(self, name: str, version: str, requires: Sequence[str] = ()) -> IndexFile:
         """Let upstream have an sdist with these build requirements."""
@@ -185,8 +188,13 @@ class House:
 
     @property
     def ran(self) -> list[str]:
-        """The labels of the tasks that were run, in order."""
-        return [task.label for task in self.sandbox.tasks]
+        """The labels of the tasks that were run, in order, but for those that import."""
+        return [task.label for task in self.sandbox.tasks if task.command != "import"]
+
+    @property
+    def imported(self) -> list[str]:
+        """The labels of the tasks that import, sorted: they run side by side."""
+        return sorted(task.label for task in self.sandbox.tasks if task.command == "import")
 
 
 def pin(text: str) -> Pin:
@@ -251,18 +259,14 @@ def broken(message: str = "the build backend's build_wheel failed with exit stat
     return Answer(value={"ok": False, "message": message})
 
 
-def proved(*installed: str, errors: Mapping[str, Mapping[str, str]] | None = None) -> Answer:
+def proved(*installed: str) -> Answer:
     """The end of a clean room in which these (`numpy 1.23.5`) were installed."""
-    pairs = [found.split() for found in installed]
-    return Answer(
-        value={
-            "ok": True,
-            "seconds": 2.5,
-            "installed": pairs,
-            "imported": [name for name, _ in pairs if name not in (errors or {})],
-            "errors": dict(errors or {}),
-        }
-    )
+    return Answer(value={"ok": True, "seconds": 2.5, "installed": [found.split() for found in installed]})
+
+
+def imports(**errors: str) -> Answer:
+    """The end of a clean room in which a project was imported, with these errors of modules."""
+    return Answer(value={"ok": True, "errors": errors})
 
 
 def requirements(*texts: str, constraints: Sequence[str] = (), pre_releases: bool = False) -> Requirements:

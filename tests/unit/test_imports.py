@@ -15,7 +15,7 @@ ALLOWED = {
     "core": {"core", "packaging"},
     "ports": {"core", "packaging"},
     "tasks": {"core", "ports", "packaging"},
-    "clean_room": {"core", "ports", "packaging"},
+    "clean_room": {"core", "ports", "tasks", "attempts", "packaging"},
     "neighbours": {"core", "ports", "packaging"},
     "explained": {"core", "ports", "window", "packaging"},
     "attempts": {"core", "ports"},

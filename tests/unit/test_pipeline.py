@@ -13,6 +13,7 @@ from fakes.house import (
     a_wheel,
     broken,
     compiled,
+    imports,
     native,
     proved,
     requirements,
@@ -121,12 +122,13 @@ def report(*outcomes: Outcome, verified: Verified | None = None, verify_error: s
     return Report(target=TARGET, outcomes=outcomes, seconds=0.0, verified=verified, verify_error=verify_error)
 
 
-def verified(*installed: str, imported: tuple[str, ...] | None = None) -> Verified:
+def verified(*installed: str) -> Verified:
+    """What is proved of these; all but Django are ours, and imported."""
     pairs = tuple((name, version) for name, version in (found.split() for found in installed))
     return Verified(
         seconds=2.5,
         installed=pairs,
-        imported=tuple(name for name, _ in pairs) if imported is None else imported,
+        imported=tuple(name for name, _ in pairs if name != "django"),
         downloaded_bytes=1000,
     )
 
@@ -288,7 +290,8 @@ def test_a_proof_is_about_what_was_imported_and_about_the_image(house: House) ->
     section = {"project": "numpy", "reason": "the rest is for tests", "import-names": ["numpy.core"]}
     house.recipes = recipes.parse([("mirror.toml", {"recipe": [section]})])
     house.pipeline().build(ARTICLE)
-    assert [{"numpy": ["numpy.core"]}] == [task.arguments["import_names"] for task in house.sandbox.tasks]
+    modules = {task.label: task.arguments["modules"] for task in house.sandbox.tasks if task.command == "import"}
+    assert {"import numpy 1.23.5": ["numpy.core"], "import pandas 1.5.3": None} == modules
     house.script(ANSWERS, {"verify": proved(*INSTALLED)})
     pipeline = replace(house.pipeline(), workshop=replace(WORKSHOP, base_image="builder"))
     pipeline.build(ARTICLE)
@@ -546,6 +549,12 @@ class TestHashes:
         assert f"expected sha256:{older}" == caught.value.details[2]
 
 
+UNREADABLE = "the clean room's answer cannot be read"
+NO_DURATION = "its `seconds` are no duration"
+NO_PAIRS = "its `installed` is no list of names and versions"
+NO_TABLE = "its `errors` are no table of modules"
+
+
 class TestCleanRoom:
     """What the clean room says is judged."""
 
@@ -561,8 +570,8 @@ class TestCleanRoom:
                 "pip chose otherwise than the lock: pandas is missing instead of 1.5.3",
             ),
             (
-                proved(*INSTALLED, errors={"numpy": {"numpy": "ImportError: no libz"}}),
-                "what was installed does not import: import numpy: ImportError: no libz",
+                proved(*INSTALLED, "stolen 1.0"),
+                "pip chose otherwise than the lock: stolen 1.0, which is not in it",
             ),
             (
                 broken("pip ended with exit status 1"),
@@ -586,12 +595,19 @@ class TestCleanRoom:
                 Answer(end=End.WALL_CLOCK, message="still not done after 60 s"),
                 "the clean room came to no result (wall-clock): still not done after 60 s",
             ),
-            (Answer(value={"ok": True}), "the clean room's answer cannot be read: KeyError"),
-            (Answer(value={"ok": True, "installed": 1}), "the clean room's answer cannot be read: TypeError"),
-            (Answer(value={"ok": True, "installed": [["a"]]}), "the clean room's answer cannot be read: ValueError"),
+            (Answer(value={"ok": True}), f"{UNREADABLE}: its `seconds` are no duration"),
+            *(
+                (Answer(value={**proved(*INSTALLED).value, "seconds": seconds}), f"{UNREADABLE}: {NO_DURATION}")
+                for seconds in (10**400, -1, 61, True, "2.5", None)
+            ),
+            *(
+                (Answer(value={**proved(*INSTALLED).value, "installed": installed}), f"{UNREADABLE}: {NO_PAIRS}")
+                for installed in (1, [["a"]], [["a", 1]], [["a", "1", "2"]], {"a": "1"}, [None])
+            ),
+            (proved(*INSTALLED, "numpy 1"), f"{UNREADABLE}: its `installed` names a project twice"),
             (
-                Answer(value={**proved(*INSTALLED).value, "seconds": 10**400}),
-                "the clean room's answer cannot be read: OverflowError",
+                Answer(value={**proved(*INSTALLED).value, "ok": 1}),
+                "pip could not install the requirements: None",
             ),
         ],
     )
@@ -606,13 +622,63 @@ class TestCleanRoom:
         )
         assert 3 == sum(isinstance(outcome, Built) for outcome in done.outcomes)
 
-    def test_an_upstream_wheel_may_have_modules_that_do_not_import(self, house: House) -> None:
-        """It is as upstream wants it: its absence from what was imported tells."""
-        house.script(
-            ANSWERS, COMPILES | {"verify": [proved(*INSTALLED, errors={"django": {"django": "ImportError: no GIS"}})]}
-        )
+    def test_what_was_compiled_is_imported_each_in_a_room_of_its_own(self, house: House) -> None:
+        """A wheel of upstream's is as upstream wants it: nobody asks whether it imports."""
         done = house.pipeline().build(ARTICLE)
-        assert (verified(*INSTALLED, imported=("numpy", "pandas")), "") == (done.verified, done.verify_error)
+        assert (verified(*INSTALLED), "") == (done.verified, done.verify_error)
+        assert ["import numpy 1.23.5", "import pandas 1.5.3"] == house.imported
+        wheels = {native("numpy", "1.23.5"), native("pandas", "1.5.3")}
+        sent = [{*task.inputs} for task in house.sandbox.tasks if task.command == "import"]
+        assert wheels == sent[0] | sent[1]
+        assert [1, 1] == [len(files) for files in sent]
+
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            (imports(numpy="ImportError: no libz"), "import numpy: ImportError: no libz"),
+            (broken("pip ended with exit status 1"), "numpy 1.23.5: pip ended with exit status 1"),
+            (
+                Answer(end=End.CRASHED, message="it ended without a result"),
+                "numpy 1.23.5: its clean room came to no result (crashed): it ended without a result",
+            ),
+            (
+                Answer(end=End.OUT_OF_MEMORY, message="it needed more than 0.25 GiB"),
+                "numpy 1.23.5: its clean room stopped: it ran out of memory: it needed more than 0.25 GiB;"
+                " raise `memory` in the settings, or lower `jobs`",
+            ),
+            *(
+                (Answer(value=value), f"numpy 1.23.5: the answer cannot be read: {NO_TABLE}")
+                for value in ({"ok": True}, {"ok": True, "errors": []}, {"ok": True, "errors": {"numpy": 1}})
+            ),
+        ],
+    )
+    def test_an_import_that_fails_is_the_reports_error(self, house: House, answer: Answer, error: str) -> None:
+        """Also beside everything else: then it is tried once more, since much asks for what it does not declare."""
+        house.script(ANSWERS, COMPILES | {"verify": proved(*INSTALLED), "import numpy 1.23.5": answer})
+        done = house.pipeline().build(ARTICLE)
+        log = log_of(house, "import numpy 1.23.5")
+        assert f"what was installed does not import: {error} (log: {log})" == done.verify_error
+        assert set() == house.journal.verified
+        first, second = [task for task in house.sandbox.tasks if task.label == "import numpy 1.23.5"]
+        numpy, pandas = native("numpy", "1.23.5"), native("pandas", "1.5.3")
+        assert ([numpy], [numpy]) == (first.arguments["wheels"], second.arguments["wheels"])
+        assert ([], ["django-4.1.13-py3-none-any.whl", pandas]) == (
+            first.arguments["beside"],
+            second.arguments["beside"],
+        )
+
+    def test_what_imports_beside_the_others_imports(self, house: House) -> None:
+        """As it does where the requirements are installed."""
+        missing = imports(numpy="ModuleNotFoundError: No module named 'django'")
+        house.script(ANSWERS, COMPILES | {"verify": proved(*INSTALLED), "import numpy 1.23.5": [missing, imports()]})
+        done = house.pipeline().build(ARTICLE)
+        assert (verified(*INSTALLED), "") == (done.verified, done.verify_error)
+
+    def test_an_engine_that_goes_away_while_something_is_imported(self, house: House) -> None:
+        """Nothing was found wrong with the wheel."""
+        lost = Answer(end=End.LOST, message="connection refused")
+        house.script(ANSWERS, COMPILES | {"verify": proved(*INSTALLED), "import numpy 1.23.5": lost})
+        assert "it could not be verified: connection refused" == house.pipeline().build(ARTICLE).verify_error
 
     def test_a_version_may_be_written_otherwise(self, house: House) -> None:
         """METADATA need not be normalised."""

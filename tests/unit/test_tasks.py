@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fakes.house import WORKSHOP, FakeWindow, requirements
+from fakes.house import WORKSHOP, FakeWindow, pin, requirements
 from fakes.outcomes import a_job
 from fakes.sdists import LIMITS
 from mirror.adapters.sandbox.options import Tenant, container_options
 from mirror.core.model import BuildSystem, Recipe
 from mirror.ports import Task
-from mirror.tasks import BuildEnvironment, compile_task, resolve_task, verify_task
+from mirror.tasks import BuildEnvironment, compile_task, import_task, install_task, resolve_task
 
 LOG = Path("/logs/1.log")
 WINDOW = FakeWindow()
@@ -88,20 +88,30 @@ def test_the_clean_room_is_the_base_image_and_gets_no_hashes() -> None:
     """Our own wheel is in nobody's list of hashes: pip would refuse it."""
     asked = requirements("numpy==1.23.5 --hash=sha256:ab", constraints=["pandas<2"], pre_releases=True)
     expected = Task(
-        command="verify",
-        arguments={
-            "requirements": ["numpy==1.23.5"],
-            "constraints": ["pandas<2"],
-            "pre_releases": True,
-            "import_names": {"numpy": ["numpy", "numpy.linalg"]},
-        },
+        command="install",
+        arguments={"requirements": ["numpy==1.23.5"], "constraints": ["pandas<2"], "pre_releases": True},
         image="base",
         label="verify",
         limits=LIMITS,
         window=WINDOW,
         log=LOG,
     )
-    assert expected == verify_task(WORKSHOP, asked, {NUMPY: ("numpy", "numpy.linalg")}, WINDOW, LOG)
+    assert expected == install_task(WORKSHOP, asked, WINDOW, LOG)
+
+
+def test_a_project_is_imported_where_nothing_is_but_wheels() -> None:
+    """No window: what is to be imported and what stands beside it is sent along."""
+    wheels, beside = {"numpy.whl": Path("/store/numpy")}, {"django.whl": Path("/store/django")}
+    expected = Task(
+        command="import",
+        arguments={"project": "numpy", "wheels": ["numpy.whl"], "beside": ["django.whl"], "modules": ["numpy.core"]},
+        image="base",
+        label="import numpy 1.23.5",
+        limits=LIMITS,
+        inputs={**wheels, **beside},
+        log=LOG,
+    )
+    assert expected == import_task(WORKSHOP, pin("numpy 1.23.5"), wheels, beside, ("numpy.core",), LOG)
 
 
 def test_what_a_company_sets_reaches_no_compile() -> None:

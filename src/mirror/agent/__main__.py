@@ -12,10 +12,10 @@ from . import loopback
 from .compile import compile_sdist
 from .place import Place
 from .resolve import resolve
-from .verify import verify
+from .verify import import_project, install
 from .wire import Wire
 
-COMMANDS = {"resolve": resolve, "compile": compile_sdist, "verify": verify}
+COMMANDS = {"resolve": resolve, "compile": compile_sdist, "install": install, "import": import_project}
 SCRATCH = Path("/scratch")
 
 

@@ -1,4 +1,8 @@
-"""Prove in a clean room that pip installs the requirements without a compiler, and that what it installed imports."""
+"""Prove in clean rooms that pip installs the requirements without a compiler, and that what was compiled imports.
+
+Nothing of what is installed runs in the room that installs it: neither pip nor we start an interpreter that could see
+it, for a package can have code that runs at every start (.pth files). So what that room says is not theirs to say.
+"""
 
 from __future__ import annotations
 
@@ -16,72 +20,108 @@ from .place import Place, TaskError
 from .pressure import Pressure
 
 COMPILERS = ("cc", "gcc", "g++", "clang")
+CHECK = """
+import sys
+pips, site = sys.argv[1:]
+sys.path.append(pips)
+from pip._internal.cli.main import main
+import pip._internal.commands.check
+sys.path.remove(pips)
+sys.path.append(site)
+sys.exit(main(["--disable-pip-version-check", "check"]))
+"""
+"""`pip check`, over a folder that is not there yet when pip's own modules look for what they can do with."""
 
 
-def verify(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Install with this image's own pip, wheels only, from the window alone; import what each wheel provides.
+def install(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Install with this image's own pip, wheels only, from the window alone.
 
-    Arguments: requirements, constraints (PEP 508 strings), pre_releases, import_names (project to names, if a recipe
-    says which).
+    Arguments: requirements, constraints (PEP 508 strings), pre_releases.
     """
-    env = place.work / "env"
+    compilers = [name for name in COMPILERS if shutil.which(name)]
+    if compilers:
+        return {"ok": False, "message": f"this is no clean room: it has {', '.join(compilers)}"}
+    for name in ("requirements", "constraints"):
+        (place.work / f"{name}.txt").write_text("".join(line + "\n" for line in arguments[name]))
+    wanted = ["--only-binary=:all:", f"--index-url={place.index_url}", "-r", "requirements.txt"]
+    wanted += ["-c", "constraints.txt", *(["--pre"] if arguments["pre_releases"] else [])]
     with Pressure(place.scratch) as pressure:
         try:
-            seconds = _install(place, arguments, env)
+            env = _environment(place)
+            place.wire.stage("install")
+            started = time.monotonic()
+            _pip(place, "install", *_into(env), *wanted)
+            seconds = time.monotonic() - started
+            place.run([sys.executable, "-I", "-S", "-c", CHECK, _pips().parent, _site(env)], {})
+        except TaskError as error:
+            return {"ok": False, "message": str(error), "pressure": pressure.seen()}
+    installed = sorted((_normal(found), found.version) for found in _distributions(env))
+    return {"ok": True, "seconds": seconds, "installed": installed}
+
+
+def import_project(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Import what one project provides, beside the packages that it needs.
+
+    Arguments: project, beside (file names of wheels under inputs that must not run at every start), wheels (the others,
+    its own among them), modules (to be imported, where a recipe says which; or none).
+    """
+    with Pressure(place.scratch) as pressure:
+        try:
+            env = _environment(place)
+            place.wire.stage("install")
+            _install_wheels(place, env, arguments["beside"])
+            for path in _site(env).glob("*.pth"):
+                path.unlink()
+            _install_wheels(place, env, arguments["wheels"])
         except TaskError as error:
             return {"ok": False, "message": str(error), "pressure": pressure.seen()}
     place.wire.stage("import")
-    distributions = _distributions(env)
-    errors = {
-        name: _import_errors(env, arguments["import_names"].get(name, found))
-        for name, (_, found) in distributions.items()
-    }
-    return {
-        "ok": True,
-        "seconds": seconds,
-        "installed": sorted((name, version) for name, (version, _) in distributions.items()),
-        "imported": sorted(name for name in distributions if not errors[name]),
-        "errors": {name: found for name, found in errors.items() if found},
-    }
+    modules = arguments["modules"]
+    if modules is None:
+        mine = [found for found in _distributions(env) if _normal(found) == arguments["project"]]
+        modules = import_names([str(file) for found in mine for file in found.files or []])
+    return {"ok": True, "errors": _import_errors(env, modules)}
 
 
-def _install(place: Place, arguments: dict[str, Any], env: Path) -> float:
-    """Install into a new environment; pip's seconds. Raises TaskError."""
-    compilers = [name for name in COMPILERS if shutil.which(name)]
-    if compilers:
-        raise TaskError(f"this is no clean room: it has {', '.join(compilers)}")
-    for name in ("requirements", "constraints"):
-        (place.work / f"{name}.txt").write_text("".join(line + "\n" for line in arguments[name]))
-    place.run([sys.executable, "-m", "venv", "--without-pip", env], {})
-    place.wire.stage("install")
-    pip: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        env / "bin" / "python",
-        "--disable-pip-version-check",
-    ]
-    install = [*pip, "install", "--isolated", "--no-cache-dir", "--progress-bar=off", "--only-binary=:all:"]
-    install += [f"--index-url={place.index_url}", "-r", "requirements.txt", "-c", "constraints.txt"]
-    install += ["--pre"] if arguments["pre_releases"] else []
-    started = time.monotonic()
-    place.run(install, {})
-    seconds = time.monotonic() - started
-    place.run([*pip, "check"], {})
-    return seconds
+def _environment(place: Place) -> Path:
+    env = place.work / "env"
+    place.run([sys.executable, "-I", "-m", "venv", "--without-pip", env], {})
+    return env
 
 
-def _distributions(env: Path) -> dict[str, tuple[str, list[str]]]:
-    """Normalised project name to version and import names, of everything installed in `env`."""
-    site = [str(path) for path in env.glob("lib/python*/site-packages")]
-    return {
-        re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower(): (
-            distribution.version,
-            import_names([str(file) for file in distribution.files or []]),
-        )
-        for distribution in importlib.metadata.distributions(path=site)
-    }
+def _into(env: Path) -> list[str]:
+    return ["--prefix", str(env), "--no-cache-dir", "--progress-bar=off", "--no-warn-script-location"]
+
+
+def _install_wheels(place: Place, env: Path, names: list[str]) -> None:
+    if names:
+        files = [str(place.inputs / name) for name in names]
+        _pip(place, "install", *_into(env), "--no-index", "--no-deps", "--no-compile", *files)
+
+
+def _pips() -> Path:
+    """The folder of this image's own pip."""
+    found = importlib.metadata.distribution("pip").locate_file("pip")
+    return Path(str(found))
+
+
+def _pip(place: Place, *words: str) -> None:
+    """Run this image's pip, which finds nothing but itself and the standard library."""
+    runner = _pips() / "__pip-runner__.py"
+    place.run([sys.executable, "-I", "-S", runner, "--disable-pip-version-check", "--isolated", *words], {})
+
+
+def _site(env: Path) -> Path:
+    return next(env.glob("lib/python*/site-packages"))
+
+
+def _distributions(env: Path) -> list[importlib.metadata.Distribution]:
+    """Everything that is installed in `env`."""
+    return list(importlib.metadata.distributions(path=[str(_site(env))]))
+
+
+def _normal(found: importlib.metadata.Distribution) -> str:
+    return re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower()
 
 
 def import_names(files: list[str]) -> list[str]:

@@ -51,6 +51,21 @@ def asked_for(
     return tuple(sorted(walk.found))
 
 
+def named_by(pin: Pin, pins: Iterable[Pin], told: Dependencies) -> tuple[Pin, ...]:
+    """`pin`, and those of `pins` that it needs or may need, directly or not: whatever the marker, the extra or the
+    version; sorted."""
+    known = dict(pins)
+    found, queue = {pin}, [pin]
+    while queue:
+        asks = told(queue.pop())
+        names = (_NAME.match(text) for text in (() if isinstance(asks, Untold) else asks))
+        wanted = {canonicalize_name(match[1]) for match in names if match} & known.keys()
+        new = {(name, known[name]) for name in wanted} - found
+        found |= new
+        queue += new
+    return tuple(sorted(found))
+
+
 class _Line:
     """A dependency specifier, as far as it can be read: uv takes some that are none (`>=2.0.*`), by their names."""
 

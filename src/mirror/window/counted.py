@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from threading import Lock
 
-from mirror.ports import Response, Window
+from mirror.core.asked import Untold
+from mirror.core.lock import Pin
+from mirror.ports import CandidWindow, Response
 
 
 class CountedWindow:
     """Passes every GET on; `requests` and `bytes_served` say what it came to. May be used from several threads."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: CandidWindow) -> None:
         self._window = window
         self._lock = Lock()
         self._requests = 0
@@ -28,6 +30,10 @@ class CountedWindow:
         """Bytes of bodies that were really taken, whole or not."""
         with self._lock:
             return self._bytes_served
+
+    def dependencies(self, pin: Pin) -> Sequence[str] | Untold:
+        """As ports.CandidWindow.dependencies."""
+        return self._window.dependencies(pin)
 
     def get(self, path: str) -> Response:
         with self._lock:
