@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 from mirror import attempts
 from mirror.core.cache_key import cache_key, claim_key
 from mirror.core.diagnose import diagnose
@@ -30,6 +28,7 @@ from mirror.core.model import (
     Reused,
     SourceFacts,
 )
+from mirror.core.needs import read_needs
 from mirror.core.plan import make_plan
 from mirror.core.recipes import Recipes
 from mirror.core.sdist import read_source
@@ -42,7 +41,6 @@ from mirror.tasks import BuildEnvironment, Workshop, compile_task
 
 _LONGEST_MESSAGE = 1000
 _DETAILS = 3
-_LONGEST_REQUIREMENT, _MOST_REQUIREMENTS = 2000, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +281,7 @@ class JobSteps:
         if not ended.value.get("ok"):
             return clocked.failed(job, *self._why(job, ended, Path(clocked.log)), cache_key=key)
         try:
-            if needs := _read_needs(ended.value.get("needs")):
+            if needs := read_needs(ended.value.get("needs")):
                 return NeedsMore(job=job, requires=needs, log=clocked.log)
             on_stage("check")
             return self._judge(prepared, str(ended.value.get("wheel", "")), ended.outputs.get("0", b""))
@@ -369,34 +367,6 @@ def sentence(error: MirrorError) -> str:
     """An error as the reason of a failure: what failed, and the first of what was seen."""
     more = len(error.details) - _DETAILS
     return "; ".join((error.what, *error.details[:_DETAILS], *([f"and {more} more"] if more > 0 else [])))
-
-
-def _read_needs(needs: object) -> tuple[str, ...]:
-    """The requirement strings that a sandbox claims the build backend asked for, () for none.
-
-    Raises MirrorError (`bad-build-requirements`): a line of something else would reach the resolver as an option.
-    """
-    wanted = needs or []
-    wrong = [found for found in wanted if not _is_requirement(found)] if isinstance(wanted, list) else [wanted]
-    if isinstance(wanted, list) and len(wanted) > _MOST_REQUIREMENTS:
-        wrong = [f"{len(wanted)} requirements"]
-    if wrong or not isinstance(wanted, list):
-        raise MirrorError(
-            "bad-build-requirements",
-            f"the build backend asked for what is no dependency specifier: {visible(str(wrong[0]), 200)}",
-            hint="ask the project's maintainers, or choose another version",
-        )
-    return tuple(wanted)
-
-
-def _is_requirement(text: object) -> bool:
-    try:
-        if not isinstance(text, str) or len(text) > _LONGEST_REQUIREMENT or not text.isprintable():
-            return False
-        Requirement(text).specifier.contains("1")  # reads its versions
-    except (ValueError, RecursionError):  # InvalidRequirement among them
-        return False
-    return True
 
 
 def refuse_denied(policy: OnDemand, *jobs: Job) -> None:
