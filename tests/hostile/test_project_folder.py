@@ -151,7 +151,18 @@ def test_the_index_is_opened_to_nobody(user: User, clone: Path) -> None:
     assert ["0.0.0.0"] == json.loads((user.data / "devpi" / "state.json").read_text())["addresses"]  # noqa: S104
 
 
-@pytest.mark.parametrize("link", ["kept", "kept/devpi", "kept/devpi/tmp", "kept/devpi/server.new", "kept/store"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "kept",
+        "kept/devpi",
+        "kept/devpi/tmp",
+        "kept/devpi/server.new",
+        "kept/store",
+        "kept/devpi/server",
+        "kept/devpi/server/+files",
+    ],
+)
 def test_no_folder_is_emptied_through_a_link(user: User, clone: Path, tmp_path: Path, link: str) -> None:
     """The clone is not believed where its data lie; and where it is, the data folder has no links."""
     (clone / "mirror.toml").write_text('data = "kept"\n')

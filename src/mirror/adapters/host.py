@@ -6,7 +6,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -83,15 +83,16 @@ def make_folder(folder: Path, top: Path | None = None) -> None:
             place.mkdir(mode=0o700, exist_ok=True)
 
 
-def refuse_links(folder: Path) -> None:
+def refuse_links(folder: Path, allowed: Collection[str] = ()) -> None:
     """See that neither a folder of ours nor anything that lies in it is a link; where there is none, all is well.
 
+    What lies there under a name that is `allowed` may be one.
     Raises UnusableError (`data-unwritable`), and OSError.
     """
     if folder.is_symlink():
         raise _elsewhere(folder, "a symbolic link")
     for place in folder.iterdir() if folder.is_dir() else ():
-        if place.is_symlink():
+        if place.is_symlink() and place.name not in allowed:
             raise UnusableError(
                 "data-unwritable",
                 f"{place} is a symbolic link, and that folder is to be mirror's alone",

@@ -173,6 +173,7 @@ class DevpiFiles:
             if not self.server.is_dir():
                 self._initialise(environment)
             self._link_packages()
+            refuse_links(self.server, ("+files",) if self.packages else ())
             _roll_back_hot_journal(self.server / ".sqlite")
             if self.log.is_file() and self.log.stat().st_size > _LARGEST_LOG:
                 self.log.replace(self.log.with_suffix(".log.1"))
