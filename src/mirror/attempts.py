@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mirror.core.diagnose import diagnose, says_no_process, says_no_room
+from mirror.core.errors import MirrorError
+from mirror.core.text import plain, visible
 from mirror.ports import End, Ended, Limits, Sandbox, Task
 
+_LONGEST = 1000
 ENGINE_LOST = ("engine-lost", "the Docker engine or the container went away", "look at the engine, then run it again")
 
 _ENDS: Mapping[End, tuple[str, str, str]] = {
@@ -49,8 +53,34 @@ def run(sandbox: Sandbox, task: Task, on_stage: Callable[[str], None]) -> Ended:
 
     The sandbox has waited for an engine that restarts. Raises as `Sandbox.run` does.
     """
-    ended = sandbox.run(task, on_stage)
-    return sandbox.run(task, on_stage) if ended.end is End.LOST else ended
+    try:
+        ended = sandbox.run(task, on_stage)
+        if ended.end is End.LOST:
+            ended = sandbox.run(task, on_stage)
+    except MirrorError as error:
+        if task.log:
+            keep_reason(task.log, error)
+        raise
+    if task.log:
+        _keep(task.log, [_last_word(ended)])
+    return ended
+
+
+def keep_reason(log: Path, error: MirrorError) -> None:
+    """Write down in a log that is empty why nothing was begun, or came out: whoever is sent there finds it."""
+    _keep(log, [f"error[{error.code}]: {error.what}", *error.details, *([f"hint: {error.hint}"] if error.hint else [])])
+
+
+def _last_word(ended: Ended) -> str:
+    said = visible(str(ended.value.get("message") or ended.message), _LONGEST)
+    end = f"It printed nothing, and ended after {ended.seconds:.1f} s: {ended.end.value}"
+    return f"{end} ({said})" if said else end
+
+
+def _keep(log: Path, lines: Sequence[str]) -> None:
+    with suppress(OSError):  # a disk that is full is told of elsewhere
+        if log.stat().st_size == 0:
+            log.write_text("".join(f"{plain(line)}\n" for line in lines), encoding="utf-8", errors="backslashreplace")
 
 
 def explain(ended: Ended) -> tuple[str, str, str]:

@@ -242,6 +242,7 @@ class JobSteps:
             self.journal.keep(key, made)
             return self._publish(prepared.job, made, key, clocked, on_stage)
         except MirrorError as error:
+            attempts.keep_reason(Path(clocked.log), error)
             return clocked.failed(prepared.job, error.code, sentence(error), error.hint)
 
     def _new_log(self, job: Job) -> str:
@@ -263,7 +264,7 @@ class JobSteps:
             requires=prepared.requires,
             wheels={wheel.filename: self.index.fetch(wheel) for wheel in wheels},
         )
-        image = self.builders.builder_with(job.recipe.system_packages)
+        image = self.builders.builder_with(job.recipe.system_packages, Path(log))
         workshop = replace(self.workshop, builder_image=image, processes=processes)
         task = compile_task(workshop, job, environment, prepared.source.path, Path(log))
         self.journal.begin(job, key, Path(log))

@@ -161,10 +161,10 @@ class Sandbox(Protocol):
 class Builders(Protocol):
     """The builder image, and others made of it."""
 
-    def builder_with(self, packages: tuple[str, ...]) -> str:
+    def builder_with(self, packages: tuple[str, ...], log: Path) -> str:
         """The id of a builder image that has these system packages (apk names); the plain one for none.
 
-        Raises MirrorError where they cannot be had.
+        Where it has to be made, what that said stands in `log`. Raises MirrorError where they cannot be had.
         """
         ...
 

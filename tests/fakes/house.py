@@ -91,7 +91,7 @@ class FakeReporter:
 class FakeBuilders:
     """Has every system package, in an image named after them."""
 
-    def builder_with(self, packages: tuple[str, ...]) -> str:
+    def builder_with(self, packages: tuple[str, ...], log: Path) -> str:
         return "-".join(("builder", *packages))
 
 

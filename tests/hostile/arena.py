@@ -139,7 +139,7 @@ class OneBuilder:
 
     image: str
 
-    def builder_with(self, packages: tuple[str, ...]) -> str:
+    def builder_with(self, packages: tuple[str, ...], log: Path) -> str:
         return self.image
 
 

@@ -177,11 +177,12 @@ def test_a_journal_of_somebody_elses(tmp_path: Path, path: str, mode: int, code:
 
 NO_TMP = """
 import tempfile
+from pathlib import Path
 from mirror.adapters.images.engine import BuildRequest, build_image
 from mirror.core.errors import UnusableError
 tempfile.tempdir = "/nowhere"
 try:
-    build_image(None, BuildRequest(name="x", labels={}, files={}))
+    build_image(None, BuildRequest(name="x", labels={}, files={}, log=Path("x.log")))
 except UnusableError as error:
     print(error.code, error.hint, sep=": ")
 """

@@ -41,13 +41,14 @@ pathlib.Path("/var/apk.json").write_text(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[docker.DockerClient]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
     """The engine of this machine, holding the stand-in while these tests run."""
     engine = docker.from_env()
     if not engine.images.list(name="mirror/base:bootstrap-3.11"):
         pytest.skip("the stand-in is made of the bootstrap's base image, which is not here; make it with `mirror up`")
     dockerfile = "FROM mirror/base:bootstrap-3.11\nCOPY apk /sbin/apk\nRUN chmod +x /sbin/apk\nENV SSL_CERT_FILE=\n"
-    build_image(engine, BuildRequest(name=STAND_IN, labels={}, files={"Dockerfile": dockerfile.encode(), "apk": APK}))
+    files = {"Dockerfile": dockerfile.encode(), "apk": APK}
+    build_image(engine, BuildRequest(name=STAND_IN, labels={}, files=files, log=tmp_path_factory.mktemp("log") / "log"))
     yield engine
     engine.images.remove(STAND_IN, force=True)
     engine.close()
@@ -119,7 +120,8 @@ def test_the_ca_bundle_reaches_pip(make: Make, settings: ImageSettings, tmp_path
     with pytest.raises(UnusableError) as caught:
         make(replace(settings, ca_bundle=bundle))
     assert "image-build-failed" == caught.value.code
-    assert caught.value.details
+    assert "connection broken by 'SSLError(" in caught.value.what.splitlines()[0]
+    assert caught.value.hint.startswith("ca-bundle in the settings names")
 
 
 def test_repositories_and_keys_reach_apk(
@@ -155,31 +157,37 @@ def test_the_second_time_it_is_found(client: docker.DockerClient, make: Make, se
     assert {"GET"} == set(methods)
 
 
-def test_packages_of_a_recipe_are_added_once(client: docker.DockerClient, make: Make, settings: ImageSettings) -> None:
+def test_packages_of_a_recipe_are_added_once(
+    client: docker.DockerClient, make: Make, settings: ImageSettings, tmp_path: Path
+) -> None:
     """A derived image for what the builder lacks, found again by whoever asks for the same."""
     pair = make(settings)
     said: list[str] = []
+    log = tmp_path / "log"
     builders_of = PackagedBuilders(client=client, pair=pair, settings=settings, say=said.append)
-    assert pair.builder == builders_of.builder_with(()) == builders_of.builder_with(("libffi-dev",))
-    image = builders_of.builder_with(("geos-dev", "libffi-dev", "proj-dev"))
+    assert pair.builder == builders_of.builder_with((), log) == builders_of.builder_with(("libffi-dev",), log)
+    image = builders_of.builder_with(("geos-dev", "libffi-dev", "proj-dev"), log)
     try:
         assert ["add", "--no-cache", "geos-dev", "proj-dev"] == asked_of_apk(client, replace(pair, builder=image))[
             "arguments"
         ]
         assert b"10001" == output_of(client, image, ["id", "-u"]).strip()
-        assert image == builders_of.builder_with(("proj-dev", "geos-dev"))
+        assert image == builders_of.builder_with(("proj-dev", "geos-dev"), log)
         assert ["alpine: adding geos-dev, proj-dev to the builder image"] == said
+        assert log.read_text().startswith("Step 1/10 : ARG BUILDER\n")
     finally:
         client.images.remove(image, force=True)
 
 
-def test_the_bootstrap_says_which_packages_it_cannot_have(client: docker.DockerClient, settings: ImageSettings) -> None:
+def test_the_bootstrap_says_which_packages_it_cannot_have(
+    client: docker.DockerClient, settings: ImageSettings, tmp_path: Path
+) -> None:
     """There is no apk in it: what it has is taken, what it lacks is named."""
     target = Target(python="3.11", musl=(1, 2), architecture="x86_64")
     pair = ImagePair(base="base", builder="builder", kind=Base.BOOTSTRAP, base_name="base", target=target)
     builders_of = PackagedBuilders(client=client, pair=pair, settings=settings, say=lambda _: None)
-    assert "builder" == builders_of.builder_with(("libffi-dev", "openssl-dev"))
+    assert "builder" == builders_of.builder_with(("libffi-dev", "openssl-dev"), tmp_path / "log")
     with pytest.raises(MirrorError) as caught:
-        builders_of.builder_with(("libffi-dev", "geos-dev"))
+        builders_of.builder_with(("libffi-dev", "geos-dev"), tmp_path / "log")
     assert "no-system-packages" == caught.value.code
     assert "it needs geos-dev, and the bootstrap images have no apk to install them with" == caught.value.what

@@ -52,6 +52,10 @@ CASES = {
     ),
     "only the last words of distutils": ("error: command '/usr/bin/gcc' failed with exit code 1\n", ("", "")),
     "nothing at all": ("", ("", "")),
+    "colours": (
+        "\x1b[01mx.c:1:1:\x1b[m \x1b[01;31m\x1b[Kfatal error: \x1b[m\x1b[Kffi.h: No such file or directory\n",
+        ("fatal error: ffi.h: No such file or directory", SYSTEM),
+    ),
     "terminal escapes": (
         "ValueError: \x1b[2J\x1b]0;owned\x07\n",
         ("ValueError: \\x1b[2J\\x1b]0;owned\\x07", ""),

@@ -405,6 +405,21 @@ def test_a_compile_runs_where_its_system_packages_are(house: House) -> None:
     assert ["builder"] == [task.image for task in house.sandbox.tasks]
 
 
+def test_what_never_began_has_a_log_that_says_why(house: House) -> None:
+    """The reason leads to the log: an empty one would say that there is none."""
+    done = run(house, compiled("demo", "1.0"), recipe=Recipe(system_packages=("nosuch-dev",)))
+    assert isinstance(done, Failed)
+    first, *_ = Path(done.log).read_text().splitlines()
+    assert "error[image-missing]: the image builder-nosuch-dev is not on the engine" == first
+
+
+def test_what_ended_without_a_word_has_a_log_that_says_how(house: House) -> None:
+    """A sandbox that was ended from outside may have printed nothing."""
+    done = run(house, Answer(end=End.SILENCE))
+    assert isinstance(done, Failed)
+    assert "It printed nothing, and ended after 0.0 s: silence\n" == Path(done.log).read_text()
+
+
 def test_a_failed_build_says_what_its_log_says(house: House) -> None:
     """The compiler's first word, not distutils' last, and what usually helps."""
     log = b"gcc -c x.c\nx.c:1:1: fatal error: ffi.h: No such file or directory\nerror: command 'gcc' failed\n"

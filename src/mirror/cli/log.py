@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from mirror.adapters.journal.sqlite import SqliteJournal
 from mirror.cli import options
 from mirror.core.errors import ExitStatus, MirrorError
+from mirror.core.text import plain
 
 
 @click.command(short_help="Show the newest build log of a project.")
@@ -31,5 +32,5 @@ def log(**parameters: Any) -> int:
             for path in paths:
                 console.text(str(path))
         else:
-            console.text(paths[0].read_text(errors="replace"))
+            console.text(plain(paths[0].read_text(errors="replace")))
         return ExitStatus.OK

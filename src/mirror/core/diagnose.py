@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from mirror.core.text import visible
+from mirror.core.text import plain, visible
 
 LONGEST = 200
 
@@ -79,8 +79,8 @@ def says_no_process(log: str) -> bool:
 
 def diagnose(log: str) -> Diagnosis:
     """The most telling line of a log. Pure; `log` is a stranger's text, so what comes back is safe to show."""
+    text = plain(log)
     for pattern, hint in _PATTERNS:
-        found = pattern.search(log)
-        if found:
+        if found := pattern.search(text):
             return Diagnosis(reason=visible(found[0].strip(), LONGEST), hint=hint)
     return Diagnosis()

@@ -15,6 +15,8 @@ _ENOUGH = 4_000
 _CREDENTIALS = re.compile(r"(:/+)[^/\s]*@")
 """Of a URL, also of one that was taken for a path: those lose a slash."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*[mK]")
+
 
 def visible(text: str, longest: int = 60) -> str:
     """`text` as it can be shown anywhere: one printable line, no credentials, cut after `longest` characters."""
@@ -30,6 +32,11 @@ def _escaped(character: str) -> str:
     if number < 0x100:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def plain(text: str) -> str:
+    """`text` without colours, and without the rest of what compilers send along with them (ECMA-48: SGR and EL)."""
+    return _COLOURS.sub("", text)
 
 
 def redacted(text: str) -> str:

@@ -66,6 +66,7 @@ class Alpine:
             name=name,
             labels=labels("builder", Base.ALPINE, inputs, request=inputs, base=base, target=target),
             files=self._context(),
+            log=self.settings.log_of(name),
             arguments={"BASE": self.base_name},
             proxy=self.settings.proxy,
         )

@@ -154,6 +154,7 @@ class Bootstrap:
             name=BASE_NAME,
             labels=labels("base", Base.BOOTSTRAP, digest(key.encode(), dockerfile)),
             files={"Dockerfile": dockerfile, "root.tar": files / "root.tar"},
+            log=self.settings.log_of(BASE_NAME),
         )
         self.say(f"bootstrap: building {BASE_NAME}")
         return build_image(self.client, request)
@@ -170,6 +171,7 @@ class Bootstrap:
             name=name,
             labels=labels("builder", Base.BOOTSTRAP, inputs, request=self._request(), base=base, target=target),
             files={"Dockerfile": dockerfile, "tools.txt": tools, "toolchain.tar": files / "toolchain.tar"},
+            log=self.settings.log_of(name),
             arguments={"BASE": base},
             proxy=self.settings.proxy,
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
@@ -20,11 +20,16 @@ from docker.utils.socket import frames_iter
 from mirror.adapters.host import explained
 from mirror.adapters.images import model
 from mirror.adapters.images.model import ImagePair
+from mirror.core import image_output
 from mirror.core.errors import UnusableError
 from mirror.core.host_errors import out_of_files
 from mirror.core.model import Base, Target
+from mirror.core.text import plain, visible
 
 DETAIL_LINES = 20
+_NOT_FOUND = re.compile(r"executable file not found|no such file or directory")
+"""How engines say that there is no such program in an image."""
+_LAYER = re.compile(r"^ ---> ([0-9a-f]{12,64})$", re.MULTILINE)
 _PROBE = """
 import glob, json, os, platform, re, subprocess, sys
 loader = glob.glob("/lib/ld-musl-*.so.1")
@@ -41,40 +46,82 @@ print(json.dumps(["%d.%d" % sys.version_info[:2], *found, platform.machine()]))
 class BuildRequest:
     """One image to be built: its context (a Dockerfile among the files), its name, labels and build arguments.
 
-    `proxy` holds what Docker itself keeps out of the image: predefined build arguments as `https_proxy`.
+    `proxy` holds what Docker itself keeps out of the image: predefined build arguments as `https_proxy`. All that the
+    build says goes to the file `log`.
     """
 
     name: str
     labels: Mapping[str, str]
     files: Mapping[str, bytes | Path]
+    log: Path
     arguments: Mapping[str, str] = field(default_factory=dict)
     proxy: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_image(client: docker.DockerClient, request: BuildRequest) -> str:
-    """Build an image; its id. Raises UnusableError (`image-build-failed`) with the end of what the build said."""
-    said: deque[str] = deque(maxlen=DETAIL_LINES)
-    with _temporary_file() as context:
+    """Build an image; its id. What a build that fails has made so far is removed.
+
+    Raises UnusableError (`image-build-failed`) with the reason of whoever gave one: apk, pip or the engine.
+    """
+    said: list[str] = []
+    with _temporary_file() as context, _written(request.log) as log:
         with explained(Path(tempfile.gettempdir())):
             _write_context(context, request.files)
         context.seek(0)
         try:
-            for message in client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=request.name,
-                labels=dict(request.labels),
-                buildargs={**request.arguments, **request.proxy},
-                rm=True,
-                forcerm=True,
-                decode=True,
-            ):
-                said.extend(str(message.get("stream", "")).splitlines())
-                if "error" in message:
-                    raise _build_failed(request.name, str(message["error"]), said)
-        except APIError as error:
-            raise _build_failed(request.name, error.explanation or str(error), said) from error
+            _build(client, request, context, said, log)
+        except BaseException:
+            _remove_unfinished(client, said)
+            raise
     return cast(str, client.images.get(request.name).id)
+
+
+def _build(
+    client: docker.DockerClient, request: BuildRequest, context: IO[bytes], said: list[str], log: IO[bytes]
+) -> None:
+    try:
+        for message in client.api.build(
+            fileobj=context,
+            custom_context=True,
+            tag=request.name,
+            labels=dict(request.labels),
+            buildargs={**request.arguments, **request.proxy},
+            rm=True,
+            forcerm=True,
+            decode=True,
+        ):
+            said.append(str(message.get("stream", "")))
+            _write(log, said[-1])
+            if "error" in message:
+                raise _build_failed(request, str(message["error"]), said, log)
+    except APIError as error:
+        raise _build_failed(request, error.explanation or str(error), said, log) from error
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[IO[bytes]]:
+    """A log to write to; where it cannot be written it is thrown away: an image is worth more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file: IO[bytes] = path.open("wb", buffering=0)
+    except OSError:
+        file = io.BytesIO()
+    with file:
+        yield file
+
+
+def _write(log: IO[bytes], text: str) -> None:
+    with suppress(OSError):
+        log.write(plain(text).encode(errors="replace"))
+
+
+def _remove_unfinished(client: docker.DockerClient, said: Sequence[str]) -> None:
+    """Remove the last layer that a build made, and with it those below that nothing else stands on."""
+    layers = _LAYER.findall("".join(said))
+    with suppress(APIError, OSError):
+        image = client.images.get(layers[-1]) if layers else None
+        if image and not image.attrs.get("RepoTags") and not image.attrs.get("RepoDigests"):
+            client.images.remove(layers[-1])
 
 
 def built_for(client: docker.DockerClient, kind: Base, request: str, base_name: str) -> ImagePair | None:
@@ -111,11 +158,18 @@ def probe(client: docker.DockerClient, image: str) -> Target:
     try:
         python, musl, alpine, machine = json.loads(output_of(client, image, ["python3", "-c", _PROBE]))
     except (APIError, ContainerError) as error:
+        said = str(error.explanation or error) if isinstance(error, APIError) else str(error)
+        if isinstance(error, APIError) and not _NOT_FOUND.search(said):
+            raise UnusableError(
+                "engine-refused",
+                f"the engine does not run {image}: {visible(said, 400)}",
+                hint="look at the engine's own log",
+            ) from error
         raise UnusableError(
             "base-unusable",
             f"{image} has no Python that runs",
             hint="the base image must be python:X.Y-alpineX.Y or one made like it",
-            details=str(error).splitlines()[-DETAIL_LINES:],
+            details=said.splitlines()[-DETAIL_LINES:],
         ) from error
     if musl is None:
         raise UnusableError(
@@ -176,10 +230,12 @@ def _write_context(file: IO[bytes], files: Mapping[str, bytes | Path]) -> None:
                 archive.addfile(member, source)
 
 
-def _build_failed(name: str, error: str, said: deque[str]) -> UnusableError:
+def _build_failed(request: BuildRequest, error: str, said: Sequence[str], log: IO[bytes]) -> UnusableError:
+    _write(log, f"{error}\n")
+    failure = image_output.explain("".join(said), error)
     return UnusableError(
         "image-build-failed",
-        f"{name} could not be built: {error}",
-        hint="see what the build said last; where it could not download, the proxy and ca-bundle settings reach it",
-        details=tuple(line for line in said if line.strip()),
+        f"{request.name} could not be built: {failure.reason}",
+        hint=f"{failure.hint}; all that the build said: {request.log}",
+        details=failure.seen,
     )

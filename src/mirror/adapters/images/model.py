@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,10 @@ class ImageSettings:
     apk_keys: Path | None = None
     cache: Path
     assume_yes: bool = False
+
+    def log_of(self, name: str) -> Path:
+        """Where what building the image `name` says is kept."""
+        return self.cache / "images" / f"{re.sub(r'[/:]', '-', name)}.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

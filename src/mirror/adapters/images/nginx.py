@@ -42,6 +42,7 @@ class NginxBase:
                     name=NAME,
                     labels=labels("proxy-base", Base.BOOTSTRAP, inputs),
                     files={"Dockerfile": _DOCKERFILE, "nginx.tar": result / "nginx.tar"},
+                    log=bootstrap.settings.log_of(NAME),
                     arguments={"BASE": self.base},
                 )
                 bootstrap.say(f"bootstrap: building {NAME}")

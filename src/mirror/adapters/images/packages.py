@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import docker
 
@@ -28,8 +29,8 @@ class PackagedBuilders:
     say: Callable[[str], None]
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def builder_with(self, packages: tuple[str, ...]) -> str:
-        """The id of a builder image that has these apk packages.
+    def builder_with(self, packages: tuple[str, ...], log: Path) -> str:
+        """The id of a builder image that has these apk packages; where it is made, `log` has what that said.
 
         Raises MirrorError: `no-system-packages` where this kind of image cannot have them, `image-build-failed`.
         """
@@ -45,9 +46,9 @@ class PackagedBuilders:
                 hint="build with --base alpine, where Docker Hub or a registry of your own is in reach",
             )
         with self._lock:
-            return self._make(wanted)
+            return self._make(wanted, log)
 
-    def _make(self, packages: list[str]) -> str:
+    def _make(self, packages: list[str], log: Path) -> str:
         folder = resources.builders() / "alpine"
         files = {
             "Dockerfile": (folder / "packages.Dockerfile").read_bytes(),
@@ -65,6 +66,7 @@ class PackagedBuilders:
             name=name,
             labels=labels("builder-with-packages", Base.ALPINE, inputs),
             files=dict(files),
+            log=log,
             arguments={"BUILDER": self._builder_name()},
             proxy=self.settings.proxy,
         )
