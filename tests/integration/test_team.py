@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -542,6 +543,9 @@ def test_services_have_what_they_need_and_no_more(stack: Stack) -> None:
         host = found["HostConfig"]
         assert (True, ["ALL"], False) == (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]), name
         assert (name == "proxy") == bool(host["PortBindings"]), name
+        published = {one["HostIp"] for ports in (host["PortBindings"] or {}).values() for one in ports}
+        assert ({str(IPv4Address(0))} if name == "proxy" else set()) == published, name
+        assert ("json-file", "10m") == (host["LogConfig"]["Type"], host["LogConfig"]["Config"]["max-size"]), name
         sources = [mount["Destination"] for mount in found["Mounts"]]
         assert (name == "builder") == ("/var/run/docker.sock" in sources), name
         ids = stack.execute(name, "cat", "/proc/1/status")

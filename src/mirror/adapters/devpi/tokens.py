@@ -37,8 +37,9 @@ class Tokens:
     def create(self, user: str, *, publish_to: str | None, expires_s: int | None) -> str:
         """A new token for `user`, who is made where there is none. It may read, and publish to one index if told so.
 
-        It can do nothing else: remove nothing, change no setting, make no other token. Raises BadInputError
-        (`bad-user`).
+        It can do nothing else: remove nothing, change no setting, make no other token. Where it may publish to the
+        index of compiled wheels, our plugin lets it do what publishing there takes: have upstream's files of a name go
+        on to show, and register and forget locks of its own. Raises BadInputError (`bad-user`).
         """
         if not _NAME.fullmatch(user) or user in _RESERVED:
             raise BadInputError(
