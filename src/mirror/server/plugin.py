@@ -38,7 +38,8 @@ def devpiserver_pyramid_configure(config: Any, pyramid_config: Any) -> None:
     """Add the routes and what counts downloads."""
     folder = os.environ.get(JOURNAL)
     server = Path(str(config.server_path))
-    keep_small(DevpiFiles(server.parent).log)
+    if HOSTS in os.environ:  # it is ours
+        keep_small(DevpiFiles(server.parent).log)
     site = Site(
         folder=Path(folder) if folder else None,
         server=server,
