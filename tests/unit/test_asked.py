@@ -8,7 +8,7 @@ import pytest
 
 from fakes.house import pin
 from fakes.outcomes import TARGET
-from mirror.core.asked import MOST_LINES, Untold, asked_for, requires_dist, static_requires_dist
+from mirror.core.asked import MOST_LINES, Untold, asked_for, named_by, requires_dist, static_requires_dist
 from mirror.core.errors import MirrorError
 from mirror.core.lock import Pin
 
@@ -73,6 +73,24 @@ def test_what_is_asked_for(requirements: Sequence[str], told: Told, expected: li
 def test_a_constraint() -> None:
     """What the user constrains is in the lock as constrained, or not at all; a constraint asks for nothing."""
     assert ["a 1"] == asked(["a 1", "b 1", "c 1"], ["a", "b"], {}, ["b<1", "c", "a==1"])
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, ["a 1"]),
+        ({"a": ["B>9; extra == 'x' and sys_platform == 'win32'"], "b": ["c", "=", "e"]}, ["a 1", "b 1", "c 1"]),
+        ({"a": ["b", "a[x]"], "b": ["a", "d @ https://x.test/d.whl"]}, ["a 1", "b 1", "d 1"]),
+        ({"a": ["b"], "b": Untold.BY_ITS_CODE}, ["a 1", "b 1"]),
+        ({"a": Untold.UNREAD}, ["a 1"]),
+    ],
+    ids=["nothing", "whatever the marker", "in a circle", "only code tells", "nobody has read it"],
+)
+def test_what_a_package_may_need(told: Told, expected: list[str]) -> None:
+    """Of the lock, all that its metadata names and theirs, whenever that may be."""
+    pins = [*map(pin, ["a 1", "b 1", "c 1", "d 1"])]
+    found = named_by(pins[0], pins, lambda found: told.get(found[0], ()))
+    assert expected == [f"{name} {version}" for name, version in found]
 
 
 def test_metadata_without_end() -> None:

@@ -13,9 +13,12 @@ from urllib.parse import quote
 import pytest
 from packaging.utils import canonicalize_name
 
+from fakes.house import a_wheel, pin
 from fakes.index import FakeIndex
+from fakes.sdists import sdist
 from fakes.wheels import metadata, wheel_bytes
 from mirror.adapters.store import Store
+from mirror.core.asked import Untold
 from mirror.core.errors import MirrorError
 from mirror.core.model import IndexFile, Target
 from mirror.ports import Response
@@ -210,6 +213,24 @@ def test_new_files_show_at_once(index: FakeIndex, window: IndexWindow) -> None:
     files = page(window, "demo")["files"]
     assert isinstance(files, list)
     assert [PURE, "demo-1.0.tar.gz"] == [file["filename"] for file in files]
+
+
+def test_what_a_release_asks_for_by_what_was_read_of_it(index: FakeIndex, window: IndexWindow) -> None:
+    """By a wheel's metadata, else by an sdist's that binds; what nobody has read through the window is not told."""
+    old, new = ("Metadata-Version: 2.1\n", "Metadata-Version: 2.2\nRequires-Dist: b\n")
+    files = {
+        "wheel": index.add_upstream("demo", PURE, a_wheel(PURE)),
+        "sdist": index.add_upstream("demo", "demo-2.0.tar.gz", sdist("demo", "2.0", {"PKG-INFO": new})),
+        "dynamic": index.add_upstream("demo", "demo-3.0.tar.gz", sdist("demo", "3.0", {"PKG-INFO": old})),
+        "unread": index.add_upstream("demo", "demo-4.0.tar.gz", sdist("demo", "4.0", {"PKG-INFO": new})),
+    }
+    page(window, "demo")
+    for name, suffix in (("wheel", ".metadata"), ("sdist", ""), ("dynamic", "")):
+        body(window.get(f"/files/{files[name].sha256}/{files[name].filename}{suffix}"))
+    versions = {"wheel": PURE.split("-")[1], "sdist": "2.0", "dynamic": "3.0", "unread": "4.0"}
+    told = {name: window.dependencies(pin(f"demo {version}")) for name, version in versions.items()}
+    assert {"wheel": (), "sdist": ("b",), "dynamic": Untold.BY_ITS_CODE, "unread": Untold.UNREAD} == told
+    assert told["sdist"] == CountedWindow(window).dependencies(pin("demo 2.0"))
 
 
 def test_counts_what_was_taken(index: FakeIndex, window: IndexWindow) -> None:

@@ -13,6 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
+import venv
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +68,18 @@ def import_project(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
     Arguments: project, beside (file names of wheels under inputs that must not run at every start), wheels (the others,
     its own among them), modules (to be imported, where a recipe says which; or none).
     """
+    place.wire.stage("unpack")
     with Pressure(place.scratch) as pressure:
         try:
             env = _environment(place)
-            place.wire.stage("install")
-            _install_wheels(place, env, arguments["beside"])
+            for name in arguments["beside"]:
+                _unpack(place.inputs / name, env)
             for path in _site(env).glob("*.pth"):
                 path.unlink()
-            _install_wheels(place, env, arguments["wheels"])
-        except TaskError as error:
-            return {"ok": False, "message": str(error), "pressure": pressure.seen()}
+            for name in arguments["wheels"]:
+                _unpack(place.inputs / name, env)
+        except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            return {"ok": False, "message": f"{type(error).__name__}: {error}"[:500], "pressure": pressure.seen()}
     place.wire.stage("import")
     modules = arguments["modules"]
     if modules is None:
@@ -85,7 +90,7 @@ def import_project(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _environment(place: Place) -> Path:
     env = place.work / "env"
-    place.run([sys.executable, "-I", "-m", "venv", "--without-pip", env], {})
+    venv.EnvBuilder(symlinks=True).create(env)
     return env
 
 
@@ -93,10 +98,19 @@ def _into(env: Path) -> list[str]:
     return ["--prefix", str(env), "--no-cache-dir", "--progress-bar=off", "--no-warn-script-location"]
 
 
-def _install_wheels(place: Place, env: Path, names: list[str]) -> None:
-    if names:
-        files = [str(place.inputs / name) for name in names]
-        _pip(place, "install", *_into(env), "--no-index", "--no-deps", "--no-compile", *files)
+def _unpack(wheel: Path, env: Path) -> None:
+    """Put the files of a wheel where pip puts them, but for its scripts: pip itself has proved that it installs."""
+    site = _site(env)
+    folders = {"purelib": site, "platlib": site, "data": env}
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            first, _, rest = member.filename.partition("/")
+            kind, _, path = rest.partition("/")
+            if not first.endswith(".data"):
+                archive.extract(member, site)
+            elif kind in folders and path:
+                member.filename = path
+                archive.extract(member, folders[kind])
 
 
 def _pips() -> Path:
