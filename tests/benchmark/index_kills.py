@@ -9,8 +9,9 @@ a moment to be killed, and a way to it on loopback. 200 kills unless told otherw
 seen in the table, and it is left to who publishes to help itself.
 
 As run once on two busy cores: 200 kills, 28 or 29 at each moment; failed 0, listed without bytes 0, lost 0, twice 0,
-left aside 0; from the upload to the end, the restart included, 3.1 s (median). With `--unmended`, 42 kills: each of the 6
-that another transaction had overtaken left a listing without bytes; published all the same, after 16.8 s (median).
+left aside 0; from the upload to the end, the restart included, 3.1 s (median). With `--unmended`, 42 kills: each of
+the 6 that another transaction had overtaken left a listing without bytes; published all the same, after 16.8 s
+(median).
 
 Ends with 1 where a publication failed, a wheel was lost or is there twice, or what nobody was told of stays behind.
 """
