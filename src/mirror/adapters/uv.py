@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mirror import attempts
-from mirror.core.asked import asked_for
+from mirror.core.asked import Dependencies, Untold, asked_for
 from mirror.core.errors import MirrorError, UnusableError
 from mirror.core.hashes import NO_HASHES, Hashes
 from mirror.core.lock import Pin, read_pins
@@ -16,6 +17,8 @@ from mirror.core.text import visible
 from mirror.ports import CandidWindow, End, Journal, Sandbox
 from mirror.tasks import Workshop, resolve_task
 
+CHECK_S = 120
+"""How long the metadata of a lock's packages may take to be read; a thousand of them take a few seconds."""
 _LONGEST_LINE = 1000
 _MOST_LINES = 100
 
@@ -78,9 +81,25 @@ class UvResolver:
                 hint="loosen one of the requirements named above, or add a constraint",
             )
         pins = read_pins(ended.outputs.get("0", b"").decode(errors="replace"))
-        asked = asked_for(pins, requirements, constraints, self._target, window.dependencies)
+        asked = asked_for(pins, requirements, constraints, self._target, _in_time(window.dependencies))
         _tell(log, sorted({*pins} - {*asked}))
         return asked
+
+
+def _in_time(told: Dependencies) -> Dependencies:
+    """The same, for CHECK_S seconds. Then it raises MirrorError (`bad-lock`)."""
+    deadline = time.monotonic() + CHECK_S
+
+    def tell(pin: Pin) -> Sequence[str] | Untold:
+        if time.monotonic() > deadline:
+            raise MirrorError(
+                "bad-lock",
+                f"what the packages of the resolver's lock ask for was not read in {CHECK_S} s",
+                hint="a metadata hook may have written it: see the resolver's log",
+            )
+        return told(pin)
+
+    return tell
 
 
 def _tell(log: Path, dropped: Sequence[Pin]) -> None:
