@@ -30,6 +30,8 @@ MOST_PAGES = 200
 MOST_GUESSES = 100
 """Names that somebody may have meant, over all lines: each is a question to upstream."""
 MOST_SKIPPED = 10
+MOST_INDIRECT = 20
+"""Projects that no line names, and that are told all the same: a stranger's metadata may ask for any number of them."""
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.]+[a-z0-9]+)*", re.IGNORECASE)
 
 
@@ -83,10 +85,14 @@ def together(wrong: Sequence[tuple[NormalizedName, BadInputError]], requirements
         asked = [f"asked    at {place}" for place in places[name]]
         return BadInputError(error.code, error.what, hint=error.hint, details=(*asked, *error.details))
     details: list[str] = []
-    for name, error in wrong:
+    direct = sum(bool(found[name]) for name, _ in wrong)
+    for name, error in wrong[: direct + MOST_INDIRECT]:
         details.append(" ".join((*places[name][:1], f"{error.code}: {error.what} → {error.hint}")))
         details += [f"  also at {place}" for place in places[name][1:]]
         details += [f"  {seen}" for seen in error.details]
+    more = len(wrong) - direct - MOST_INDIRECT
+    if more > 0:
+        details.append(f"and {more} more that no line names")
     codes = {error.code for _, error in wrong}
     return BadInputError(
         min(codes) if len(codes) == 1 else "requirements",

@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from fakes.house import a_wheel
 from fakes.index import FakeIndex
-from mirror.core.errors import MirrorError
+from mirror.core.errors import BadInputError, MirrorError
 from mirror.core.model import IndexFile, Requirements, Target
 from mirror.core.requirements import RequirementsError, parse
-from mirror.explained import MOST_GUESSES, MOST_PAGES, MOST_SKIPPED, skipped_lines, why_not
+from mirror.explained import (
+    MOST_GUESSES,
+    MOST_INDIRECT,
+    MOST_PAGES,
+    MOST_SKIPPED,
+    skipped_lines,
+    together,
+    why_not,
+)
 
 TARGET = Target(python="3.11")
 
@@ -78,3 +86,16 @@ def test_many_skipped_lines_are_counted() -> None:
     text = "".join(f"a{number}; sys_platform == 'win32'\n" for number in range(MOST_SKIPPED + 5)) + "there\n"
     told = skipped_lines(asked(text), TARGET)
     assert (MOST_SKIPPED + 1, "5 more are skipped on cp311-musllinux_1_2_x86_64") == (len(told), told[-1])
+
+
+@pytest.mark.parametrize(("indirect", "last"), [(20, "p-0 is wrong → "), (21, "and 1 more that no line names")])
+def test_what_no_line_names_is_told_of_so_many(indirect: int, last: str) -> None:
+    """All that the user's lines name is told: that is theirs to mend."""
+    lines = "".join(f"mine-{n}\n" for n in range(30))
+    asked = parse(["requirements.txt"], [], lambda _: lines.encode())
+    names = [f"p-{n}" for n in reversed(range(indirect))] + [f"mine-{n}" for n in range(30)]
+    wrong = [(canonicalize_name(name), BadInputError("no-usable-file", f"{name} is wrong")) for name in names]
+    details = together(wrong, asked).details
+    assert 30 + MOST_INDIRECT + (indirect > MOST_INDIRECT) == len(details)
+    assert [f"requirements.txt:{n + 1}:1 no-usable-file: mine-{n} is wrong → " for n in range(30)] == list(details[:30])
+    assert details[-1].endswith(last)
