@@ -14,7 +14,6 @@ import argparse
 import json
 import secrets
 import socket
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,24 +23,20 @@ from dataclasses import dataclass, fields
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from fakes.wheels import checked_wheel
 from mirror.adapters.devpi.http import DevpiClient
-from mirror.adapters.devpi.index import DevpiIndex
 from mirror.adapters.devpi.listening import free_port
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.devpi.tokens import Tokens
 from mirror.adapters.queue import Queue
-from mirror.adapters.store import Store
 
 BODY = 28 * 2**20
 ODD_ADDRESSES = 1_000
 MIB = 2**20
-WHEEL = checked_wheel("demo-1.0-py3-none-any.whl")
+WHEEL = "demo-1.0-py3-none-any.whl"
 PIP = {"User-Agent": 'pip/26.0 {"cpu":"x86_64"}'}
 EARLIER_PORT = 5140
 """Where an index of before listened, whether there was a proxy or not."""
@@ -165,12 +160,22 @@ def main() -> None:
             server.stop()
 
 
+def uploaded(index: Index) -> str:
+    """The path of a wheel that is on the index from now on."""
+    form = {":action": "file_upload", "name": "demo", "version": "1.0"}
+    owner = (index.info.user, index.info.password_file.read_text())
+    files = {"content": (WHEEL, b"x" * 1_000)}
+    answer = requests.post(f"{index.info.url}/", data=form, files=files, auth=owner, timeout=60)
+    answer.raise_for_status()
+    headers = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    (file,) = requests.get(f"{index.info.url}/+simple/demo/", headers=headers, timeout=60).json()["files"]
+    return urlsplit(urljoin(f"{index.info.url}/+simple/demo/", str(file["url"]))).path
+
+
 def press(index: Index) -> None:
     """Send it all."""
-    info = index.info
-    devpi = DevpiIndex(info.url, info.login, Store(index.folder / "store"), administrator=info.administrator)
-    wheel = devpi.publish(WHEEL).url.removeprefix(index.root).partition("#")[0]
-    token = Tokens(DevpiClient(index.root, info.administrator)).create("alice", publish_to=None, expires_s=None)
+    wheel = uploaded(index)
+    token = Tokens(DevpiClient(index.root, index.info.administrator)).create("alice", publish_to=None, expires_s=None)
     alice, builder = ("alice", token), ("builder", (index.folder / "builder").read_text())
     print(f"{'':42} {'memory':>12} {'log':>12} {'time':>9}   answers")
     measured("4 anonymous bodies of 28 MiB", index, lambda: bodies(index, 1))
