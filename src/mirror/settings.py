@@ -98,6 +98,7 @@ class Settings:
     registry: str = ""
     apk_repositories: tuple[str, ...] = ()
     apk_keys: Path | None = None
+    refresh_after_s: int = 30 * 86_400
     runtime: str | None = None
     accept_missing_limits: tuple[str, ...] = ()
     proxy: Mapping[str, str]

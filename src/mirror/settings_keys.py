@@ -136,6 +136,7 @@ KEYS: Mapping[str, Key] = {
     "registry": Key("registry", as_parsed(parse_registry, "registry.example.org")),
     "apk-repositories": Key("apk_repositories", as_each(parse_url, "https://apk.example.org/v3.22/main")),
     "apk-keys": Key("apk_keys", as_path("apk-keys", Path.is_dir)),
+    "refresh-after": Key("refresh_after_s", as_parsed(parse_duration, "30d")),
     "runtime": Key("runtime", as_text("runsc")),
     "accept-missing-limits": Key(
         "accept_missing_limits", as_each(choice("memory", "swap", "pids", "seccomp", "vsock"), "swap")

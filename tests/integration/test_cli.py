@@ -92,6 +92,7 @@ WRONG = {
     "nothing that may go": (["prune"], "usage"),
     "a prune that only looks, at nothing": (["prune", "--dry-run"], "usage"),
     "what a running build may need": (["prune", "--older-than", "1h"], "usage"),
+    "images and an age": (["prune", "--images", "--older-than", "90d"], "usage"),
     "no size": (["prune", "--max-size", "20"], "usage"),
     "prune with an argument": (["prune", "requirements.txt"], "usage"),
     "trust with an argument": (["trust", "requirements.txt"], "usage"),

@@ -15,7 +15,7 @@ import pytest
 from fakes.apk_repository import SigningKey, served, write_repository
 from mirror.adapters.engine import gateway_address
 from mirror.adapters.images.choice import ImagePair, ImageSettings
-from mirror.adapters.images.engine import output_of, probe
+from mirror.adapters.images.engine import BuildRequest, build_image, output_of, probe
 from mirror.adapters.images.packages import PackagedBuilders
 from mirror.core.errors import UnusableError
 from mirror.core.model import Base, Target
@@ -196,6 +196,29 @@ def test_a_package_that_nobody_has(client: docker.DockerClient, add: Add, url: s
     )
     assert "nosuch-dev, other-dev (no such package)" == reason
     assert hint.startswith("a recipe's system-packages are names of this release of Alpine")
+
+
+def test_fresh_packages_come_with_a_fresh_build(
+    client: docker.DockerClient, builder: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The engine's cache has the package of the first day, whatever the repository has: the control is amidst."""
+    repository = tmp_path_factory.mktemp("renewed")
+    keys = KEY.write_public(tmp_path / "keys")
+    found = []
+    with served(repository, gateway_address(client) or "172.17.0.1") as address:
+        script = (
+            f"apk add --no-cache --keys-dir /keys --repository {address}/main --repositories-file /dev/null there-dev"
+        )
+        base = client.images.get(builder).tags[0]
+        dockerfile = f"FROM {base}\nUSER root\nCOPY keys /keys\nRUN {script}\n"
+        files: dict[str, bytes | Path] = {"Dockerfile": dockerfile.encode(), f"keys/{KEY.name}": keys / KEY.name}
+        request = BuildRequest(name="mirror-test/apk:fresh", labels={}, files=files, log=tmp_path / "log")
+        for version, fresh in (("1.0-r0", False), ("1.0-r1", False), ("1.0-r1", True)):
+            write_repository(repository / "main", KEY, "there-dev", version=version)
+            image = build_image(client, replace(request, fresh=fresh))
+            found.append(output_of(client, image, ["cat", "/usr/share/there-dev"]).decode())
+    client.images.remove(request.name, force=True)
+    assert ["1.0-r0", "1.0-r0", "1.0-r1"] == found
 
 
 def test_an_image_without_python_is_told_from_an_engine_that_refuses(client: docker.DockerClient) -> None:

@@ -15,6 +15,7 @@ WALL_CLOCKS = {
 DATES = {
     ("adapters/certificate.py", "datetime.now"): "how long a certificate is good for",
     ("adapters/devpi/tokens.py", "time.time"): "when a token expires, by the clock that it is checked with",
+    ("adapters/images/age.py", "datetime.now"): "how old an image is, by the date that its engine gave it",
     ("adapters/queue.py", "datetime.now"): "when a build was asked for, as a person reads it",
     ("server/misses.py", "datetime.now"): "how long ago that was",
     ("adapters/host.py", "time.time"): "the age of a file, by the clock that dated it",

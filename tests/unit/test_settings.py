@@ -154,6 +154,7 @@ def test_every_setting_is_read(machine: Machine, project: Path) -> None:
         registry = "registry.example.org:5000/library"
         apk-repositories = ["https://apk.example.org/v3.22/main"]
         apk-keys = "keys"
+        refresh-after = "90d"
         runtime = "runsc"
         [[further-upstream]]
         name = "corp"
@@ -203,6 +204,7 @@ def test_every_setting_is_read(machine: Machine, project: Path) -> None:
             registry="registry.example.org:5000/library",
             apk_repositories=("https://apk.example.org/v3.22/main",),
             apk_keys=folder / "keys",
+            refresh_after_s=90 * 86_400,
             runtime="runsc",
             proxy={
                 "http_proxy": "http://other",

@@ -43,6 +43,7 @@ VALUES: Mapping[str, str] = {
     "registry": '"registry.example.org"',
     "apk-repositories": '["http://127.0.0.1:9/main"]',
     "apk-keys": '"."',
+    "refresh-after": '"9d"',
     "runtime": '"runc"',
     "accept-missing-limits": '["seccomp"]',
 }

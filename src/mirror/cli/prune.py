@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mirror.cli import options
+from mirror.cli.prune_images import prune_images
 from mirror.cli.wiring import open_pruner
 from mirror.console_prune import lock_lines, pruned_lines, question, retention_lines
 from mirror.core.errors import BadInputError, ExitStatus
@@ -48,6 +49,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 @click.option(
     "--forget-older-than", metavar="180d", callback=_parsed(_age), help="Forget locks that no build has renewed since."
 )
+@click.option("--images", is_flag=True, help="Remove the images of ours that nothing uses; goes alone.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @options.index
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before anything is removed.")
@@ -58,8 +60,13 @@ def prune(**parameters: Any) -> int:
 
     What the last `mirror build` of any requirements file reaches is never removed, nor what is less than a day old.
     Upstream's files count from their last use, and go first: they are downloaded again when somebody asks for them.
+
+    With --images: builder images that a newer one has taken the place of, what recipes have added to them, and what
+    builds of images have left behind.
     """
     with options.console(parameters) as console:
+        if parameters["images"]:
+            return prune_images(parameters, console)
         policy = Policy(older_than_s=parameters["older_than"], max_size_bytes=parameters["max_size"])
         if policy == Policy() and not parameters["forget"] and parameters["forget_older_than"] is None:
             raise BadInputError(

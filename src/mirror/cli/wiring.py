@@ -16,6 +16,7 @@ from mirror.adapters.devpi.patience import AT_FIRST, RECOVERY, Patience, Recover
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.engine import connect, gateway_address, reach
 from mirror.adapters.file_claims import FileClaims
+from mirror.adapters.images.age import ages_of
 from mirror.adapters.images.choice import ensure_images
 from mirror.adapters.images.model import ImagePair, ImageSettings
 from mirror.adapters.images.packages import PackagedBuilders
@@ -40,6 +41,7 @@ from mirror.tasks import Workshop
 from mirror.window import CoreMetadata, CountedWindow, IndexWindow, NamedLibcs, View, window_for
 
 Ask = Callable[[str], bool]
+MakeImages = Callable[[docker.DockerClient, ImageSettings, Callable[[str], None], Ask], ImagePair]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,13 @@ class Ground:
         return self.index.claims()
 
 
-def make_ground(settings: Settings, console: Console, ask: Ask, at_first: Patience = AT_FIRST) -> Ground:
+def make_ground(
+    settings: Settings,
+    console: Console,
+    ask: Ask,
+    at_first: Patience = AT_FIRST,
+    make_images: MakeImages = ensure_images,
+) -> Ground:
     """Make whatever this machine still lacks: engine, images, index. Raises UnusableError.
 
     `at_first` is how long an index that is not our own may take for its first answer.
@@ -129,8 +137,11 @@ def make_ground(settings: Settings, console: Console, ask: Ask, at_first: Patien
     client = connect(console.step, ask)
     sandbox = DockerSandbox(client, runtime=settings.runtime, accept_missing_limits=settings.accept_missing_limits)
     images = tuple(
-        ensure_images(client, image_settings(settings, python), console.step, ask) for python in settings.python
+        make_images(client, image_settings(settings, python), console.step, ask) for python in settings.python
     )
+    for pair in images:
+        if note := ages_of(client, pair).note(settings.refresh_after_s):
+            console.note(note)
     index, address = open_index(settings, console, client, at_first)
     journal = SqliteJournal(settings.data)
     sandbox.sweep()

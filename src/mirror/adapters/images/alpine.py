@@ -50,15 +50,22 @@ class Alpine:
         return None
 
     def make(self) -> ImagePair:
-        """Pull the base image unless it is there, and build the builder image. Raises UnusableError."""
-        why_not = None if self.base_stands() else self.pull()
+        """Pull the base image where that is wanted, and build the builder image. Raises UnusableError."""
+        why_not = self.pull() if self.settings.fresh or not self.base_stands() else None
         base = image_id(self.client, self.base_name)
-        if why_not or base is None:
+        if base is None:
             raise UnusableError(
                 "pull-failed",
                 f"{self.base_name} cannot be pulled ({why_not or 'it is gone again'})",
                 hint="see the registry setting, or docker pull it by hand; --base bootstrap needs no registry",
             )
+        if why_not:
+            self.say(f"alpine: taking the {self.base_name} that is here; it cannot be pulled ({why_not})")
+        if not self.settings.fresh and (pair := self.standing()):
+            return pair  # the builder of the image that has just been pulled
+        return self._make_builder(base)
+
+    def _make_builder(self, base: str) -> ImagePair:
         target = probe(self.client, base)
         inputs = self._inputs(base)
         name = f"mirror/builder:alpine-{self.settings.python}-{self.settings.alpine}-{inputs[:12]}"
@@ -69,6 +76,7 @@ class Alpine:
             log=self.settings.log_of(name),
             arguments={"BASE": self.base_name},
             proxy=self.settings.proxy,
+            fresh=self.settings.fresh,
         )
         self.say(f"alpine: building {name}")
         builder = build_image(self.client, request)

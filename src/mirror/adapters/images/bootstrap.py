@@ -73,8 +73,10 @@ class Bootstrap:
     def make(self) -> ImagePair:
         """Make both images, going on from whatever is finished. Raises UnusableError."""
         with self.opened() as workshop:
-            pair = self.standing()
+            pair = None if self.settings.fresh else self.standing()
             if pair is None:
+                if self.settings.fresh:
+                    workshop.forget("fetch")
                 refuse_if_full(workshop.cache, FLOOR_BYTES)
                 pair = self._make(workshop)
             return pair
@@ -155,6 +157,7 @@ class Bootstrap:
             labels=labels("base", Base.BOOTSTRAP, digest(key.encode(), dockerfile)),
             files={"Dockerfile": dockerfile, "root.tar": files / "root.tar"},
             log=self.settings.log_of(BASE_NAME),
+            fresh=self.settings.fresh,
         )
         self.say(f"bootstrap: building {BASE_NAME}")
         return build_image(self.client, request)
@@ -172,6 +175,7 @@ class Bootstrap:
             labels=labels("builder", Base.BOOTSTRAP, inputs, request=self._request(), base=base, target=target),
             files={"Dockerfile": dockerfile, "tools.txt": tools, "toolchain.tar": files / "toolchain.tar"},
             log=self.settings.log_of(name),
+            fresh=self.settings.fresh,
             arguments={"BASE": base},
             proxy=self.settings.proxy,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import docker
 
@@ -12,7 +13,7 @@ from mirror.adapters.images.model import ImagePair, ImageSettings
 from mirror.core.errors import UnusableError
 from mirror.core.model import Base
 
-__all__ = ["ImagePair", "ImageSettings", "ensure_images"]
+__all__ = ["ImagePair", "ImageSettings", "ensure_images", "refresh_images", "standing_images"]
 
 
 def ensure_images(
@@ -34,6 +35,44 @@ def ensure_images(
             return bootstrap.standing() or bootstrap.make()
         case None:
             return _automatic(alpine, bootstrap, say)
+
+
+def standing_images(client: docker.DockerClient, settings: ImageSettings) -> ImagePair | None:
+    """The images of `settings` where they stand; makes and pulls nothing."""
+    alpine = Alpine(client=client, settings=settings, say=_unheard)
+    bootstrap = Bootstrap(client=client, settings=settings, say=_unheard, ask=_refuse)
+    found = alpine.standing() if settings.base is not Base.BOOTSTRAP else None
+    return found or (bootstrap.standing() if settings.base is not Base.ALPINE else None)
+
+
+def refresh_images(
+    client: docker.DockerClient,
+    settings: ImageSettings,
+    say: Callable[[str], None],
+    ask: Callable[[str], bool],
+) -> ImagePair:
+    """Make the images of `settings` anew: the base as it is pulled today, the packages that there are today.
+
+    The kind stays what it is. A base image that cannot be pulled is taken as it is here. Raises UnusableError.
+    """
+    standing = standing_images(client, settings)
+    fresh = replace(settings, fresh=True)
+    match settings.base or (standing.kind if standing else None):
+        case Base.ALPINE:
+            return Alpine(client=client, settings=fresh, say=say).make()
+        case Base.BOOTSTRAP:
+            return Bootstrap(client=client, settings=fresh, say=say, ask=ask).make()
+        case None:
+            return ensure_images(client, fresh, say, ask)
+
+
+def _unheard(_line: str) -> None:
+    """Finding what stands has nothing to say."""
+
+
+def _refuse(_question: str) -> bool:
+    """Nor is anybody asked."""
+    return False
 
 
 def _automatic(alpine: Alpine, bootstrap: Bootstrap, say: Callable[[str], None]) -> ImagePair:

@@ -54,6 +54,8 @@ class BuildRequest:
     labels: Mapping[str, str]
     files: Mapping[str, bytes | Path]
     log: Path
+    fresh: bool = False
+    """Take nothing out of the engine's cache."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     proxy: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ def _build(
             buildargs={**request.arguments, **request.proxy},
             rm=True,
             forcerm=True,
+            nocache=request.fresh,
             decode=True,
         ):
             said.append(str(message.get("stream", "")))

@@ -14,6 +14,8 @@ KIND = "org.mirror.kind"
 INPUTS = "org.mirror.inputs"
 REQUEST = "org.mirror.request"
 BASE = "org.mirror.base"
+BUILDER = "org.mirror.builder"
+"""Of an image with packages: the id of the builder that it was made of."""
 PYTHON = "org.mirror.python"
 MUSL = "org.mirror.musl"
 ALPINE_RELEASE = "org.mirror.alpine"
@@ -40,6 +42,8 @@ class ImageSettings:
     apk_keys: Path | None = None
     cache: Path
     assume_yes: bool = False
+    fresh: bool = False
+    """Take nothing that stands already: not the base image, nor what the engine has kept of a build."""
 
     def log_of(self, name: str) -> Path:
         """Where what building the image `name` says is kept."""

@@ -13,7 +13,7 @@ from mirror import resources
 from mirror.adapters.images.alpine import site_files
 from mirror.adapters.images.debian import listed
 from mirror.adapters.images.engine import BuildRequest, build_image, image_id
-from mirror.adapters.images.model import ImagePair, ImageSettings, labels
+from mirror.adapters.images.model import BUILDER, ImagePair, ImageSettings, labels
 from mirror.adapters.images.steps import digest
 from mirror.core.errors import MirrorError
 from mirror.core.model import Base
@@ -64,7 +64,7 @@ class PackagedBuilders:
         self.say(f"alpine: adding {', '.join(packages)} to the builder image")
         request = BuildRequest(
             name=name,
-            labels=labels("builder-with-packages", Base.ALPINE, inputs),
+            labels=labels("builder-with-packages", Base.ALPINE, inputs) | {BUILDER: self.pair.builder},
             files=dict(files),
             log=log,
             arguments={"BUILDER": self._builder_name()},

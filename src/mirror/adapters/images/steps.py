@@ -105,6 +105,12 @@ class Workshop:
         """Where the finished result of a step stands, or will."""
         return self.cache / "done" / f"{name}-{key[:12]}"
 
+    def forget(self, name: str) -> None:
+        """Keep the results of a step no longer, so that it runs again."""
+        with explained(self.cache):
+            for result in (self.cache / "done").glob(f"{name}-*"):
+                shutil.rmtree(result)
+
     def run(self, name: str, key: str, script: Path, variables: Mapping[str, str]) -> Path:
         """Run one script unless its result stands; the result's folder. Raises UnusableError."""
         result = self.result(name, key)
