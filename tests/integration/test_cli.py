@@ -125,6 +125,7 @@ WRONG_VALUES = {
     **dict.fromkeys(("--packages", "--queue", "--journal", "--tls"), ("requirements.txt", "")),
     "--origin": ("-x:00", "here:/home/me", "here"),
     "--builder-token": (".", ""),
+    "--counts": ("localhost:5140", "127.0.0.1:syslog", "127.0.0.1", "127.0.0.1:70000"),
     "--builds": ("0", "17", "many"),
     "--run-as": ("",),
     "--older-than": ("90", "old", "1h", "0d", "-1d", ""),
