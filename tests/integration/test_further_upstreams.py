@@ -82,6 +82,7 @@ def test_a_project_of_ours_comes_from_us_alone(world: World) -> None:
         assert [] == [path for path in world.public.asked if "corp" in path]
         assert [] == [path for path in world.private.asked if "numpy" in path]
         (file,) = index.files(canonicalize_name("corp-tools"))
+        assert "corp" == index.upstream_of(file)
         assert checked_wheel(PRIVATE).content == index.fetch(file).read_bytes()
         # Once we have compiled a wheel of it too, it stays so.
         index.publish(checked_wheel("corp_tools-1.0-1-py3-none-any.whl"))
@@ -176,6 +177,7 @@ def test_a_strangers_link_gets_no_login(kind: type[EmbeddedServer], is_had: bool
         assert [f"/files/evil/{secret.filename}"] == [path for path in world.private.asked if "evil" in path]
         # What is the company's own is had with its login, as ever.
         (file,) = index.files(canonicalize_name("corp-tools"))
+        assert "corp" == index.upstream_of(file)
         assert 200 == requests.get(file.url, timeout=60).status_code
     finally:
         server.stop()

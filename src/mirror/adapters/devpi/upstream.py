@@ -76,12 +76,12 @@ class Upstreams:
             # no_projects: a mirror would fetch the names of everything upstream has.
             settings = self._client.get(f"{self._client.root}/{stage}?no_projects=").result() or {}
             if settings.get("type") == "mirror":
-                mirrors[stage] = _told(stage, settings)
+                mirrors[stage] = upstream_name(stage, settings)
             waiting += [str(base) for base in settings.get("bases") or ()]
         return mirrors
 
 
-def _told(mirror: str, settings: Mapping[str, Any]) -> str:
+def upstream_name(mirror: str, settings: Mapping[str, Any]) -> str:
     """The name of a further upstream of the settings; the address of any other, without what may be secret of it."""
     name = mirror.rpartition("/")[2]
     if settings.get("title") == further_title(name):
