@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from mirror.agent import hook
-from mirror.agent.verify import import_names
+from mirror.agent.verify import CHECK, import_names
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,43 @@ def test_a_hook_that_fails(tree: Path) -> None:
     """A backend that raises leaves no answer."""
     (tree / "backend.py").write_text("def build_wheel(*a):\n    raise SystemExit(3)\n")
     assert (3, None) == call(tree)
+
+
+CANARY = "import pathlib; pathlib.Path(r'{}').touch()\n"
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder of installed packages: one asks for what is not there, and code runs at every start and by a name."""
+    site = tmp_path / "site"
+    for path, text in {
+        "asks-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: asks\nVersion: 1.0\nRequires-Dist: missing\n",
+        "attr/__init__.py": CANARY.format(tmp_path / "imported"),
+        "start.pth": CANARY.format(tmp_path / "started"),
+    }.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_text(text)
+    return site
+
+
+def test_pip_checks_what_is_installed_and_runs_nothing_of_it(installed: Path, tmp_path: Path) -> None:
+    """Neither code at every start nor a module that pip itself would use if it is there."""
+    pips = importlib.metadata.distribution("pip").locate_file("")
+    command = [sys.executable, "-I", "-S", "-c", CHECK, str(pips), str(installed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (1, "asks 1.0 requires missing, which is not installed.\n") == (done.returncode, done.stdout), done.stderr
+    assert {"site"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_pip_would_run_it_else(installed: Path, tmp_path: Path) -> None:
+    """The control: with the packages where Python looks for modules, pip imports one, and a start runs the other."""
+    start = f"import site; site.addsitedir({str(installed)!r})"
+    subprocess.run([sys.executable, "-c", start], capture_output=True, check=False)
+    assert (tmp_path / "started").exists()
+    subprocess.run(
+        [sys.executable, "-m", "pip", "check"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )
+    assert (tmp_path / "imported").exists()

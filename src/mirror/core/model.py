@@ -288,6 +288,7 @@ class Verified:
     installed: tuple[tuple[str, str], ...]
     """(name, version), sorted."""
     imported: tuple[str, ...]
+    """The projects that we have compiled, sorted; each was imported in a clean room of its own."""
     downloaded_bytes: int
 
 
