@@ -6,7 +6,9 @@ Everything is sent to a real devpi-server of the test's own; what that sends on 
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,12 +62,12 @@ def listener() -> Iterator[tuple[str, list[bytes]]]:
 
 
 @contextmanager
-def index(folder: Path, *walls: str, team: bool = False) -> Iterator[ServerInfo]:
+def index(folder: Path, *walls: str, team: bool = False, counts: str = "") -> Iterator[ServerInfo]:
     """An index that holds a wheel; without these walls."""
     settings = {
         "upstream": "http://127.0.0.1:9/simple/",
         "journal": folder,
-        "team": Team(queue=folder / "queue") if team else None,
+        "team": Team(queue=folder / "queue", counts=counts) if team else None,
     }
     port = free_port()
     data = folder / "devpi"
@@ -247,3 +249,29 @@ def test_a_token_for_one_index_is_for_no_other(walls: tuple[str, ...], status: i
         assert status == answer.status_code
     finally:
         server.stop()
+
+
+def test_without_the_walls_a_strangers_body_is_read(tmp_path: Path) -> None:
+    """devpi takes it apart, whole, before it asks who has sent it: what is wrong with it is the answer."""
+    with index(tmp_path, DOOR, GUARD) as info:
+        fields = {"files": {"content": (None, b"x" * 1_000_000)}}
+        assert 400 == requests.post(info.url, timeout=60, **fields).status_code  # type: ignore[arg-type]
+        assert 400 == requests.post(info.url, timeout=60, data=b"x" * 1_000_000, headers=JSON).status_code
+
+
+def test_one_datagram_stops_no_download(tmp_path: Path) -> None:
+    """Whatever it says, every installer gets the wheel, and what the proxy tells of truly is counted."""
+    port = free_port()
+    with index(tmp_path, team=True, counts=f"127.0.0.1:{port}") as info:
+        page = requests.get(f"{info.url}/+simple/treasure/", headers={"Accept": "text/html"}, timeout=60).text
+        path = f"/{STAGE}/+f/" + page.split("+f/")[1].partition("#")[0]
+        said = {"method": "GET", "status": "200", "path": path, "agent": "pip/26.0"}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for size in (10**30, -1, 1e300, 10):
+                sender.sendto(json.dumps({**said, "size": str(size)}).encode(), ("127.0.0.1", port))
+        root = info.url.removesuffix(f"/{STAGE}")
+        for _ in range(3):
+            time.sleep(2.1)  # counts are written every two seconds
+            assert 200 == requests.get(root + path, headers={"User-Agent": "pip/26.0"}, timeout=60).status_code
+        saved = requests.get(f"{root}/+mirror/api/status", timeout=60).json()["saved"]
+        assert (4, 10 + 3 * len(WHEEL.content)) == (saved["downloads"], saved["bytes"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,7 +195,9 @@ def test_no_datagram_counts_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_dropped(tmp_path: Path) -> None:
-    """No number that SQLite has not stays in the way of those that it has."""
+    """No number that SQLite has not stays in the way of those that it has; it does fail of one."""
+    with closing(sqlite3.connect(":memory:")) as connection, pytest.raises(OverflowError):
+        connection.execute("SELECT ?", (10**30,))
     downloads = Downloads(tmp_path / "served.sqlite")
     downloads.count(WHEEL, 10**30)
     assert () == downloads.all()
