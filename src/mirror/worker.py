@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import IO
 
 from mirror.adapters.queue import Origin, Queue, QueuedBuild
-from mirror.core.build_request import BuildRequest
+from mirror.core.build_request import BASE_IMAGE, BuildRequest
 from mirror.core.errors import MirrorError
 
+FACTS = ".facts"
+"""The file in which a build tells which base image its wheels are for; no file of a request begins with a dot."""
 LOOKS_EVERY_S = 0.5
 STOPS_WITHIN_S = 8.0
 """Less than the ten seconds that Docker gives a container."""
@@ -71,7 +73,10 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="build-") as folder:
             for one in request.files:
                 (Path(folder) / one.name).write_text(one.text)
+            facts = Path(folder) / FACTS
             status = self._run(build, [*self.command, *arguments(request, build)], Path(folder))
+            if facts.is_file():
+                self.queue.say(build.id, BASE_IMAGE, facts.read_text())
         if self._stopping.is_set() and not build.cancelled:
             self.queue.give_back(build.id)
             return
@@ -137,7 +142,7 @@ def arguments(request: BuildRequest, build: QueuedBuild) -> list[str]:
 
     What an installer has asked for by missing it is built under the rules for that.
     """
-    options = ["build", "--yes", "--for-server"]
+    options = ["build", "--yes", "--for-server", f"--facts={FACTS}"]
     options += [f"--python={python}" for python in request.python]
     options += ["--retry"] if request.retry else []
     options += ["--json"] if request.as_json else []

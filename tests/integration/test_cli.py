@@ -124,7 +124,7 @@ WRONG_VALUES = {
     "--server": ("wheels", "ftp://wheels.example.org", "https://wheels.example.org/mirror/prod", ""),
     **dict.fromkeys(("--packages", "--queue", "--journal", "--tls"), ("requirements.txt", "")),
     "--origin": ("-x:00", "here:/home/me", "here"),
-    "--builder-token": (".", ""),
+    **dict.fromkeys(("--builder-token", "--facts"), (".", "")),
     "--counts": ("localhost:5140", "127.0.0.1:syslog", "127.0.0.1", "127.0.0.1:70000"),
     "--builds": ("0", "17", "many"),
     "--run-as": ("",),

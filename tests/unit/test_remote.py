@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from mirror.adapters.devpi.remote import with_server
+from mirror.cli.remote import base_image_of
+from mirror.settings import Machine, load
 
 
 def test_a_servers_document_names_files_where_we_find_them() -> None:
@@ -28,3 +33,23 @@ def test_a_hostile_document_stays_what_it_is() -> None:
         text = "[" * depth + "]" * depth
         assert text == "".join(with_server(text, "https://wheels.example.org").split())
     assert '{"url": "http://["}' == with_server('{"url": "http://["}', "https://wheels.example.org")
+
+
+@pytest.mark.parametrize(
+    ("said", "registry", "expected"),
+    [
+        ("registry.test/python:3.11-alpine3.20", "", "registry.test/python:3.11-alpine3.20"),
+        ("", "", "python:3.11-alpine3.22"),
+        ("", "mine.test", "mine.test/python:3.11-alpine3.22"),
+        ("python:3.11\nRUN wget evil.test", "", "python:3.11-alpine3.22"),
+        ("--platform=x python", "", "python:3.11-alpine3.22"),
+    ],
+)
+def test_the_lines_to_paste_are_about_the_servers_image(
+    said: str, registry: str, expected: str, tmp_path: Path
+) -> None:
+    """Its wheels were built for that one, and proved there; what is no name of an image is not pasted."""
+    flags = {"python": ("3.11",), "alpine": "3.22", "registry": registry or None}
+    here = Machine(processors=2, memory_bytes=2**33, config=tmp_path, data=tmp_path / "d", cache=tmp_path / "c")
+    settings = load(environment={}, folder=tmp_path, flags=flags, machine=here)
+    assert expected == base_image_of(said, settings)

@@ -15,7 +15,7 @@ import pytest
 
 from fakes.outcomes import TARGET
 from mirror.adapters.queue import BuildState, Origin, Queue, QueuedBuild
-from mirror.core.build_request import BuildRequest, SourceFile
+from mirror.core.build_request import BASE_IMAGE, BuildRequest, SourceFile
 from mirror.core.requirements import parse
 from mirror.core.retention import Origin as Host
 from mirror.core.retention import RegisteredLock, make_lock
@@ -81,13 +81,14 @@ def test_a_request_is_a_command_line() -> None:
     """Nothing in it can be taken for an option; what was missed is built under the rules for that."""
     folder = hashlib.sha256(b"alice/0a1b").hexdigest()
     assert [
-        *("build", "--yes", "--for-server", "--python=3.11", "--python=3.12", "--retry", "--json", "--verbose"),
+        *("build", "--yes", "--for-server", "--facts=.facts", "--python=3.11", "--python=3.12", "--retry"),
+        *("--json", "--verbose"),
         *(f"--origin=ci-1:{folder}", "--constraint=limits.txt", "--", "requirements.txt"),
     ] == arguments(REQUEST, a_build(REQUEST, "alice"))
     bare = BuildRequest(files=FILES[:1])
-    assert ["build", "--yes", "--for-server", "--origin=", "--on-demand", "--", "requirements.txt"] == arguments(
-        bare, a_build(bare, "10.0.0.1", Origin.MISS)
-    )
+    assert [
+        *("build", "--yes", "--for-server", "--facts=.facts", "--origin=", "--on-demand", "--", "requirements.txt")
+    ] == arguments(bare, a_build(bare, "10.0.0.1", Origin.MISS))
 
 
 def locks_of(request: BuildRequest, *askers: str) -> list[RegisteredLock]:
@@ -153,6 +154,19 @@ def test_a_crash_ends_one_build_alone(queue: Queue) -> None:
     crashing, well = queue.submit(REQUEST, asked_by="a"), queue.submit(BuildRequest(files=FILES[:1]), asked_by="b")
     with working(queue, program):
         assert [137, 0] == [wait_for(queue, build, ended).status for build in (crashing, well)]
+
+
+def test_the_base_image_of_a_build_is_handed_on(queue: Queue) -> None:
+    """Whoever asked is told which image the wheels are for; where a build does not say, nothing is."""
+    program = (
+        "import sys\nname = next(one for one in sys.argv if one.startswith('--facts=')).removeprefix('--facts=')\n"
+        "if '--retry' in sys.argv: open(name, 'w').write('reg.test/python:3.11-alpine3.20')"
+    )
+    builds = [queue.submit(request, asked_by="a") for request in (REQUEST, BuildRequest(files=FILES[:1]))]
+    with working(queue, program):
+        for build in builds:
+            wait_for(queue, build, ended)
+    assert ["reg.test/python:3.11-alpine3.20", ""] == [all_said(queue, build, BASE_IMAGE) for build in builds]
 
 
 def test_several_are_built_side_by_side(queue: Queue, tmp_path: Path) -> None:

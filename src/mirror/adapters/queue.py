@@ -247,7 +247,7 @@ class Queue:
             os.close(lock)
 
     def say(self, build: str, stream: str, text: str) -> None:
-        """Add to what a build has said. `stream` is "stdout" or "stderr"."""
+        """Add to what a build has said. `stream` is "stdout", "stderr" or `BASE_IMAGE`."""
         line = json.dumps([stream, text]).encode() + b"\n"
         with explained(self.folder), self._output(build).open("ab") as file:
             if file.tell() < LARGEST_OUTPUT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from mirror.cli import options
 from mirror.cli.running import run_for_each_target
 from mirror.cli.wiring import Ground
 from mirror.core import emit
-from mirror.core.model import Report
+from mirror.core.model import Base, Report
 
 
 @click.command(short_help="Compile what is missing, publish it, prove it.")
@@ -21,6 +22,7 @@ from mirror.core.model import Report
 @click.option("--retry", is_flag=True, help="Try again what failed before, though nothing has changed since.")
 @click.option("--server", metavar="URL", help="A team's server that builds for you; no engine is needed here.")
 @click.option("--for-server", is_flag=True, hidden=True)  # the server's own call: its address is nobody else's
+@click.option("--facts", hidden=True, type=options.FILE)  # likewise: where it reads which image the wheels are for
 @click.option("--origin", hidden=True, callback=options.as_origin)  # likewise: whose requirements these are
 @click.option("--on-demand", is_flag=True, hidden=True)  # likewise: an installer has missed it, and [on-demand] counts
 @options.shared
@@ -31,6 +33,9 @@ def build(**parameters: Any) -> int:
     """
 
     def show(ground: Ground, reports: tuple[Report, ...]) -> None:
+        if parameters["facts"] and ground.images[0].kind is Base.ALPINE:  # the other kind is on no other machine
+            with suppress(OSError):  # the wheels are what was asked for
+                parameters["facts"].write_text(ground.images[0].base_name)
         if all(report.succeeded for report in reports) and not parameters["quiet"] and not parameters["for_server"]:
             install = options.install(parameters, ground.address, ground.images[0].base_name, ground.settings.ca_bundle)
             ground.console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))

@@ -111,6 +111,7 @@ class _Place(click.Path):
 
 FOLDER = _Place(file_okay=False, readable=False)
 """Whether it can be read is seen later: compose.yaml starts the builder as root without the right to read it."""
+FILE = _Place(dir_okay=False)
 team_folders = _all(
     click.option("--packages", type=FOLDER, envvar="TEAM_PACKAGES", help="A team's: for the files of packages."),
     click.option("--queue", type=FOLDER, envvar="TEAM_QUEUE", help="A team's: that builds are queued in."),

@@ -15,10 +15,13 @@ from mirror.cli import options
 from mirror.cli.interrupts import first_is_gentle
 from mirror.console import Console
 from mirror.core import emit
-from mirror.core.build_request import BuildRequest, source_files
+from mirror.core.build_request import BASE_IMAGE, BuildRequest, source_files
 from mirror.core.errors import BadInputError, ExitStatus
 from mirror.core.model import Requirements
 from mirror.settings import Settings
+
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,300}")
+"""A name of an image, as it may stand behind FROM: nothing that another line or instruction could begin with."""
 
 
 def build_remotely(parameters: dict[str, Any], settings: Settings, requirements: Requirements, console: Console) -> int:
@@ -42,8 +45,12 @@ def build_remotely(parameters: dict[str, Any], settings: Settings, requirements:
         console.step(f"waiting: {ahead} builds go before this one" if ahead else "waiting for the builder")
 
     document: list[str] = []
+    images: list[str] = []
 
     def write(stream: str, text: str) -> None:
+        if stream == BASE_IMAGE:
+            images.append(text)
+            return
         if stream == "stdout" and parameters["as_json"]:
             document.append(text)
             return
@@ -57,10 +64,18 @@ def build_remotely(parameters: dict[str, Any], settings: Settings, requirements:
     if status == ExitStatus.OK and not parameters["as_json"] and not parameters["quiet"]:
         url = f"{settings.server}/{PROD}/+simple/"
         address = emit.IndexAddress(host_url=url, image_url=url)
-        base_image = f"python:{settings.python[0]}-alpine{settings.alpine}"
+        base_image = base_image_of("".join(images), settings)
         install = options.install(parameters, address, base_image, settings.ca_bundle)
         console.text("\n" + emit.lines_to_paste(install).rstrip("\n"))
     return status
+
+
+def base_image_of(said: str, settings: Settings) -> str:
+    """What the server builds for, and has proved on; where it does not say, what our own settings are about."""
+    if _IMAGE.fullmatch(said):
+        return said
+    prefix = f"{settings.registry.rstrip('/')}/" if settings.registry else ""
+    return f"{prefix}python:{settings.python[0]}-alpine{settings.alpine}"
 
 
 def _request(parameters: dict[str, Any], settings: Settings, requirements: Requirements) -> BuildRequest:

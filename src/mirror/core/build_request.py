@@ -24,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 ORIGIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}:[0-9a-f]{0,64})?")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _MOST_PYTHONS = 10
+BASE_IMAGE = "base-image"
+"""What a build says, beside stdout and stderr: the name of the image that its wheels are for, for whoever asked."""
 _VOLUMES = ("normal", "quiet", "verbose")
 
 
