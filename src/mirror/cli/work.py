@@ -15,7 +15,7 @@ import click
 
 from mirror.adapters.queue import Queue
 from mirror.cli import options
-from mirror.core.errors import ExitStatus, UnusableError
+from mirror.core.errors import ExitStatus, MirrorError, UnusableError
 from mirror.worker import Worker
 
 SOCKET = Path("/var/run/docker.sock")
@@ -40,7 +40,10 @@ def work(**parameters: Any) -> int:
         if parameters["run_as"]:
             become(parameters["run_as"], SOCKET)
         os.umask(0o022)
-        options.settings(parameters)  # what is wrong with them is told here and not by every build
+        try:
+            options.settings(parameters)
+        except MirrorError as error:  # every build says it, to whoever would wait for ever without a builder
+            console.error(error)
         worker = Worker(
             queue=Queue(parameters["folder"]), builds=parameters["builds"], environment=os.environ, say=console.note
         )

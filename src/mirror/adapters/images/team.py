@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from mirror.core.errors import BadInputError
 from mirror.core.model import Base
 
 COMPOSE_FILE = "compose.yaml"
+KEYS_IN_IMAGE = "/opt/server/apk-keys"
+"""Where builders/index/Dockerfile puts them."""
+_VOLUMES = ("/team/", "/token/", "/usr/", "/etc/", "/opt/")
+"""What the containers have: volumes that they share, and their image."""
 _OURS = "# Written by `mirror up --team`; lines of your own stay."
 
 
@@ -30,7 +35,7 @@ def prepare(
 ) -> Mapping[str, str]:
     """Make what is missing of these images; write .env and .site beside compose.yaml; the variables of .env.
 
-    Raises BadInputError (`compose-missing`), UnusableError.
+    Raises BadInputError (`compose-missing`, `team-settings`), UnusableError.
     """
     if not (folder / COMPOSE_FILE).is_file():
         raise BadInputError(
@@ -38,6 +43,7 @@ def prepare(
             f"there is no {COMPOSE_FILE} in {folder}",
             hint="run it in a clone of mirror's repository",
         )
+    _refuse_paths(folder)
     pair = ensure_images(client, settings, say, ask)
     site = site_files(settings)
     if pair.kind is Base.BOOTSTRAP:
@@ -48,16 +54,54 @@ def prepare(
     else:
         prefix = f"{settings.registry.rstrip('/')}/" if settings.registry else ""
         proxy, compiler = f"{prefix}alpine:{settings.alpine}", pair.base_name
-    variables = {
-        "TEAM_BASE_IMAGE": pair.base_name,
-        "TEAM_COMPILER_IMAGE": compiler,
-        "TEAM_PROXY_BASE_IMAGE": proxy,
-        "TEAM_REGISTRY": settings.registry,
-    }
+    images = {"TEAM_BASE_IMAGE": pair.base_name, "TEAM_COMPILER_IMAGE": compiler, "TEAM_PROXY_BASE_IMAGE": proxy}
+    variables = images | site_variables(settings)
     with explained(folder):
         _write_site(folder / ".site", site)
         _write_variables(folder / ".env", variables)
     return variables
+
+
+def site_variables(settings: ImageSettings) -> dict[str, str]:
+    """What compose.yaml hands to the builder, and of the proxy to the index too, as variables of .env; "" for nothing.
+
+    The CA bundle is not among them: the image itself trusts it. Repositories are of one release of Alpine, so that goes
+    with them.
+    """
+    return {
+        "TEAM_REGISTRY": settings.registry,
+        "TEAM_ALPINE": settings.alpine if settings.apk_repositories else "",
+        "TEAM_APK_REPOSITORIES": " ".join(settings.apk_repositories),
+        "TEAM_APK_KEYS": KEYS_IN_IMAGE if settings.apk_keys else "",
+        "TEAM_HTTP_PROXY": settings.proxy.get("http_proxy", ""),
+        "TEAM_HTTPS_PROXY": settings.proxy.get("https_proxy", ""),
+        "TEAM_NO_PROXY": settings.proxy.get("no_proxy", ""),
+    }
+
+
+def _refuse_paths(folder: Path) -> None:
+    """Raise BadInputError where the server's own settings name files that its containers do not have.
+
+    They would start again and again for it.
+    """
+    file = folder / (_variables(folder / ".env").get("TEAM_SETTINGS") or "config/team.toml")
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):  # the containers tell of it with line and column
+        return
+    for key in ("apk-keys", "ca-bundle"):
+        path = str(table.get(key, ""))
+        if path and not path.startswith(_VOLUMES):
+            raise BadInputError(
+                "team-settings",
+                f"{key} in {file} names {path}, which is in none of the server's containers",
+                hint=f"remove it there, and set {key} where `mirror up --team` runs: it hands the files on",
+            )
+
+
+def _variables(file: Path) -> Mapping[str, str]:
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return {name.strip(): value.strip() for name, is_one, value in (line.partition("=") for line in lines) if is_one}
 
 
 def _write_site(folder: Path, files: Mapping[str, bytes]) -> None:
