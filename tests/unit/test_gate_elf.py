@@ -351,6 +351,17 @@ def test_every_form_of_elf_is_read(bits: int, order: str, hash_style: str, machi
     assert (frozenset({"fts_open"}), frozenset({"fts_close"})) == (read.symbols.undefined, read.symbols.defined)
 
 
+@pytest.mark.parametrize("hash_style", ["gnu", "none"])
+def test_what_no_hash_table_has_is_found_by_its_relocation(hash_style: str) -> None:
+    """A library that exports nothing has a GNU hash table of nothing, whatever it needs: ld writes it so."""
+    elf = AnElf(undefined=("x", "renameat2"), relocations=((7, "renameat2"), (8, "")), hash_style=hash_style)
+    content = bytearray(bytes(elf))
+    if hash_style == "gnu":  # symoffset 1, as ld does
+        place = content.index(struct.pack("<4I", 1, 3, 1, 0))
+        struct.pack_into("<I", content, place + 4, 1)
+    assert frozenset({"renameat2"}) == read_elf(bytes(content), WATCHED_SYMBOLS).symbols.undefined
+
+
 def test_no_damage_makes_the_reader_fail_in_another_way() -> None:
     """Every single damaged byte gives either an answer or ElfError."""
     whole = bytes(AnElf(runpath="$ORIGIN", versions={MUSL: ("A_1",)}, undefined=("fts_open",), defined=("y",)))

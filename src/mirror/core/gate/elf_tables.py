@@ -130,7 +130,19 @@ class Tables:
         return frozenset(found[False]), frozenset(found[True])
 
     def _symbol_count(self) -> int:
-        """Count the dynamic symbols as the loader does, by the hash table; else by the string table behind them."""
+        """Count the dynamic symbols: what can be looked up, and what a relocation is made by, looked up or not."""
+        count = max(self._hashed_count(), self._relocated_count())
+        if count > _MOST_SYMBOLS:
+            raise ElfError(f"{count} symbols")
+        return count
+
+    def _relocated_count(self) -> int:
+        """One more than the highest symbol of a relocation. GNU's hash table has none that the file only needs."""
+        shift = 32 if self._image.is64 else 8
+        return max((max(self._infos(*table)) >> shift for table in self._relocation_tables()), default=-1) + 1
+
+    def _hashed_count(self) -> int:
+        """Count the symbols by the hash table; where there is none, by the string table behind them."""
         if _HASH in self._dynamic:
             wide = self._image.machine == _S390X and self._image.is64
             place, end = self._image.span(self._dynamic[_HASH])
@@ -139,8 +151,6 @@ class Tables:
             count = self._gnu_symbol_count(*self._image.span(self._dynamic[_GNU_HASH]))
         else:
             count = max(0, (self._dynamic[_STRTAB] - self._dynamic[_SYMTAB]) // self._symbol.size)
-        if count > _MOST_SYMBOLS:
-            raise ElfError(f"{count} symbols")
         return count
 
     def _gnu_symbol_count(self, place: int, end: int) -> int:
@@ -158,14 +168,10 @@ class Tables:
 
     def relocations(self, machine: Machine) -> Relocations:
         """Read what the loader relocates: DT_RELA, DT_REL and DT_JMPREL, and of each entry kind and symbol."""
-        plt_words = 3 if self._dynamic.get(_PLTREL) == _RELA else 2
         kinds: set[int] = set()
         fixed: set[int] = set()
-        for tag, size_tag, words in ((_RELA, _RELASZ, 3), (_REL, _RELSZ, 2), (_JMPREL, _PLTRELSZ, plt_words)):
-            size = self._dynamic.get(size_tag, 0)
-            if tag not in self._dynamic or not size:
-                continue
-            for info in self._infos(self._dynamic[tag], size, words):
+        for table in self._relocation_tables():
+            for info in self._infos(*table):
                 kind, symbol = (info & 0x7FFFFFFF, info >> 32) if self._image.is64 else (info & 0xFF, info >> 8)
                 if kind in machine.fixed_tls:
                     fixed.add(symbol)
@@ -174,6 +180,14 @@ class Tables:
                 if len(kinds) + len(fixed) > _MOST_SPECIAL:
                     raise ElfError("too many kinds of relocations")
         return Relocations(kinds=frozenset(kinds), fixed_tls=frozenset(map(self._tls_name, fixed)))
+
+    def _relocation_tables(self) -> Iterator[tuple[int, int, int]]:
+        """Yield address, size and words of an entry of each table that is not empty."""
+        plt_words = 3 if self._dynamic.get(_PLTREL) == _RELA else 2
+        for tag, size_tag, words in ((_RELA, _RELASZ, 3), (_REL, _RELSZ, 2), (_JMPREL, _PLTRELSZ, plt_words)):
+            size = self._dynamic.get(size_tag, 0)
+            if tag in self._dynamic and size:
+                yield self._dynamic[tag], size, words
 
     def _infos(self, address: int, size: int, words: int) -> Iterator[int]:
         """Yield r_info of the relocations of one table, each value at least once."""
