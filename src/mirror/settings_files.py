@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -51,12 +52,17 @@ def read_file(path: Path, name: str, problems: list[TableProblem]) -> File:
 
 
 def _content(path: Path) -> bytes:
-    """All of a file. A stranger's may be a link to what never ends, or never begins: a device, a pipe."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is no file")
-        content = file.read(LONGEST + 1)
+    content = read_bytes(path, LONGEST + 1)
     if len(content) > LONGEST:
         raise OSError(f"it has more than {LONGEST} bytes")
     return content
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The first bytes of a file. A stranger's may be a link to what never ends, or never begins: a device, a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(kind):
+            return file.read(most)
+    raise OSError(errno.EISDIR, os.strerror(errno.EISDIR)) if stat.S_ISDIR(kind) else OSError("it is no file")

@@ -20,8 +20,10 @@ from mirror.core.build_request import ORIGIN
 from mirror.core.emit import IndexAddress, Install
 from mirror.core.errors import BadInputError
 from mirror.core.model import Requirements
+from mirror.core.requirements_text import LARGEST_FILE_BYTES
 from mirror.core.retention import Origin
 from mirror.settings import CA_VARIABLES, Machine, Settings, load
+from mirror.settings_files import read_bytes
 from mirror.settings_keys import TRUST_VARIABLE
 from mirror.settings_project import Trust
 
@@ -165,10 +167,14 @@ def _read(parameters: dict[str, Any]) -> tuple[Requirements, tuple[str, ...]]:
     if "_read" in parameters:
         return parameters["_read"]  # type: ignore[no-any-return]
     read: list[str] = []
+    named = {*parameters["files"], *parameters["constraints"]}
 
     def content(path: str) -> bytes:
         read.append(path)
-        return Path(path).read_bytes()
+        if path in named:  # by the user, who may have meant a pipe
+            with Path(path).open("rb") as file:
+                return file.read(LARGEST_FILE_BYTES + 1)
+        return read_bytes(Path(path), LARGEST_FILE_BYTES + 1)
 
     found = requirements_files.parse(parameters["files"], parameters["constraints"], content)
     parameters["_read"] = (found, tuple(read))
