@@ -130,3 +130,10 @@ def test_nothing_but_an_error_of_ours_comes_of_nonsense(value: object) -> None:
         read_build_request(value)
     except BadInputError:
         return
+
+
+def test_no_name_that_is_made_shorter_becomes_that_of_settings() -> None:
+    """The worker writes the files into a folder, whose mirror.toml would be read."""
+    name = "a" * 20 + "-" * 69 + "mirror.toml"
+    request = read_build_request({"version": 1, "requirements": [{"name": name, "text": "six"}]})
+    assert ["2-mirror.toml"] == [file.name for file in request.files]

@@ -22,6 +22,8 @@ LARGEST_TEXT = 1_000_000
 """Characters in all files: twenty times what the largest applications have."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 ORIGIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}:[0-9a-f]{0,64})?")
+_SETTINGS = "mirror.toml"
+"""No file is called so: beside the others, it would be read as settings."""
 _PYTHON = re.compile(r"3\.\d{1,2}")
 _MOST_PYTHONS = 10
 BASE_IMAGE = "base-image"
@@ -77,7 +79,7 @@ def source_files(requirements: Requirements) -> tuple[SourceFile, ...]:
             text = texts.setdefault((line.location.file, constraint), [])
             text += [""] * (line.location.line - len(text))
             text[line.location.line - 1] = _written(line)
-    taken: set[str] = set()
+    taken = {_SETTINGS}
     files = []
     for (path, constraint), text in texts.items():
         whole = "".join(f"{line}\n" for line in [*text, *pre])
@@ -155,7 +157,7 @@ def _files(value: Mapping[Any, Any], key: str) -> dict[str, str]:
             raise _bad(f"a file among {key} has no text, or no plain name")
         if name in files:
             raise _bad("two files have one name")
-        if name == "mirror.toml":  # beside the others, it would be read as settings
+        if name == _SETTINGS:
             raise _bad("settings are the server's own")
         files[name] = text
     return files
