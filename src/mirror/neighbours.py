@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
@@ -89,7 +91,9 @@ def read_layout(project: NormalizedName, wheel: Path) -> Layout | None:
             hashes = read_hashes(_text(archive, record))
             entry_points = f"{dist_info}/entry_points.txt"
             scripts, _ = read_scripts(_text(archive, entry_points) if entry_points in names else b"", entry_points)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, StopIteration):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError, RuntimeError):
+        return None
+    except StopIteration:  # it has no RECORD
         return None
     placed, _ = place((name for name in names if not name.startswith(f"{dist_info}/")), dist_info)
     return layout_of(project, placed, hashes, scripts)

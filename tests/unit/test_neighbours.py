@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fakes.outcomes import TARGET, a_key
 from mirror.core.gate import Layout
 from mirror.core.model import Built, Failed, Job, Recipe, Reuse
 from mirror.jobs import JobSteps
-from mirror.neighbours import Neighbours
+from mirror.neighbours import Neighbours, read_layout
 
 HOST = canonicalize_name("host")
 DEMO = canonicalize_name("demo")
@@ -181,3 +182,15 @@ def test_what_another_run_published_meanwhile_is_a_neighbour(house: House) -> No
     unknown = neighbours(house, "demo")
     unknown.meet(reuse)
     assert [HOST] == [layout.project for layout in unknown.beside(DEMO)]
+
+
+def test_a_neighbour_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    """Whatever zipfile makes of its damage: LZMA has errors of its own."""
+    wheel = tmp_path / "host-6.0-py3-none-any.whl"
+    name = "host-6.0.dist-info/RECORD"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(name, b"host/__init__.py,,\n")
+    content = bytearray(wheel.read_bytes())
+    content[30 + len(name) + 4] = 0xFF
+    wheel.write_bytes(content)
+    assert None is read_layout(HOST, wheel)

@@ -312,17 +312,29 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def damaged(member: str) -> bytes:
+    """A member in LZMA, which pip does not write and zipfile reads, and whose data is none."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(member, b"Name: demo")
+    content = bytearray(stream.getvalue())
+    start = 30 + len(member) + 4
+    content[start : start + 1] = b"\xff"
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"no zip",
+        damaged("demo-1.0.dist-info/METADATA"),
         zipped({}),
         zipped({"other-1.0.dist-info/METADATA": b"Name: other"}),
         zipped({"sub/demo-1.0.dist-info/METADATA": b"Name: demo"}),
         zipped({"demo-1.0.dist-info/METADATA": b"", "Demo-1.0.dist-info/METADATA": b""}),
         zipped({"demo-1.0.dist-info/METADATA": b"0" * (LARGEST + 1)}),
     ],
-    ids=["no zip", "empty", "another project", "not at the top", "two", "too large"],
+    ids=["no zip", "damaged", "empty", "another project", "not at the top", "two", "too large"],
 )
 def test_reads_no_metadata_from_a_bad_wheel(tmp_path: Path, content: bytes) -> None:
     """A wheel has one METADATA file, its own, at the top, of a sane size."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -73,6 +75,8 @@ def read_dist_info(path: Path, filename: str, name: str, largest: int) -> bytes 
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
+        struct.error,
         InvalidWheelFilename,
         InvalidVersion,
         NotImplementedError,
