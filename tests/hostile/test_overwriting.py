@@ -25,6 +25,7 @@ DEMO = "demo-1.0-py3-none-any.whl"
 HOST = "host-6.0-py3-none-any.whl"
 TAKEN = b"VALUE = 'taken'\n"
 HONEST = b"VALUE = 'honest'\n"
+RUNS_TOOL = "import subprocess, sys; subprocess.run([sys.executable, '-B', sys.prefix + '/bin/tool'], check=True)"
 HOST_FILES: Mapping[str, bytes] = {
     "host/__init__.py": HONEST,
     "host/data.txt": b"honest",
@@ -101,6 +102,19 @@ ATTACKS = {
         files={f"__pycache__/single.{sys.implementation.cache_tag}.pyc": bytecode("single.py")},
         codes=("foreign-module", "foreign-top-level"),
         asks="import single; print(single.VALUE)",
+    ),
+    "its module, by a script that its program finds first": Attack(
+        files={"demo-1.0.data/scripts/single.py": TAKEN},
+        has={"single.py": HONEST, "host-6.0.data/scripts/tool": b"#!python\nimport single\nprint(single.VALUE)\n"},
+        codes=("foreign-module",),
+        asks=RUNS_TOOL,
+    ),
+    "the standard library, by such a script": Attack(
+        files={"demo-1.0.data/scripts/colorsys.py": b"print('taken')\n"},
+        has={"host-6.0.data/scripts/tool": b"#!python\nimport colorsys\nprint('honest')\n"},
+        codes=("script-shadows",),
+        asks=RUNS_TOOL,
+        in_lock=False,
     ),
     "a module inside of it, by a package": Attack(
         files={"space/inner/deep/__init__.py": TAKEN},

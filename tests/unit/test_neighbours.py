@@ -194,3 +194,14 @@ def test_a_neighbour_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     content[30 + len(name) + 4] = 0xFF
     wheel.write_bytes(content)
     assert None is read_layout(HOST, wheel)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"), [("single.py", Failed), ("space.pyc", Failed), ("single", Built), ("mine.py", Built)]
+)
+def test_a_script_may_not_be_imported_for_a_neighbours_module(
+    house: House, script: str, kind: type[Built | Failed]
+) -> None:
+    """Python looks for modules where the program lies that it runs; a script without such a name is in nobody's way."""
+    done = run(*steps_of(house, "demo", {f"demo-1.0.data/scripts/{script}": b"#!python"}, neighbours(house)))
+    assert isinstance(done, kind)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from packaging.utils import canonicalize_name
 
-from mirror.core.gate.installed import NAMESPACES, SITE
+from mirror.core.gate.installed import NAMESPACES, SITE, module_of
 from mirror.core.gate.paths import folders_of
 from mirror.core.gate.values import Layout, finding
 from mirror.core.model import Finding
@@ -26,6 +26,7 @@ def judge_beside(mine: Layout, others: Iterable[Layout]) -> Iterator[Finding]:
             yield from _judge_files(mine, other)
             yield from _judge_modules(mine, other)
             yield from _judge_packages(mine, other)
+            yield from _judge_programs(mine, other)
 
 
 def _judge_files(mine: Layout, other: Layout) -> Iterator[Finding]:
@@ -69,6 +70,15 @@ def _judge_packages(mine: Layout, other: Layout) -> Iterator[Finding]:
         if not _is_shared(folder) and reported.isdisjoint(folders_of(folder)):
             reported.add(folder)
             yield finding("foreign-top-level", f"is a package or module of {other.project}", folder)
+
+
+def _judge_programs(mine: Layout, other: Layout) -> Iterator[Finding]:
+    """Scripts that every program in their folder would import in the place of another's: Python looks there first."""
+    own = mine.modules.keys() | mine.packages | mine.namespaces
+    theirs = (other.modules.keys() | other.packages | other.namespaces) - own
+    for path in sorted(path for path in mine.files if path.startswith("bin/")):
+        if module_of(f"{SITE}/{path.removeprefix('bin/')}") in theirs:
+            yield finding("foreign-module", f"is imported by programs in the place of what {other.project} has", path)
 
 
 def _at_the_top(layout: Layout) -> set[str]:

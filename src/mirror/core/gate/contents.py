@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 
 from packaging.utils import canonicalize_name
@@ -39,8 +40,8 @@ _BASE = {
 """What the official images have in site-packages, and whose it is."""
 _LIBRARIES = ".libs"
 """Where auditwheel puts what it grafts: a folder beside the packages, named as the wheel's file name begins."""
-_STARTUP = re.compile(r"(sitecustomize|usercustomize)(\.[^/]*|/.*)", re.DOTALL)
-"""`site` imports these at every start of Python, asked or not."""
+_STARTUP = re.compile(r"(sitecustomize|usercustomize|_virtualenv)(\.[^/]*|/.*)", re.DOTALL)
+"""`site` imports these at every start of Python, asked or not; the last in an environment of virtualenv's."""
 _METADATA_FOLDER = re.compile(r"([^/]+)\.(?:dist-info|egg-info|egg-link)(?:/|$)", re.IGNORECASE)
 _INSTALLERS_FILES = ("INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json", "uv_cache.json")
 """What says where a project came from, and who installed it why (PEP 376, 610, 627, 710)."""
@@ -68,7 +69,7 @@ def judge_places(placed: Iterable[Installed], dist_info: str, expected: Expected
         elif file.scheme == "scripts":
             if "/" in file.path:
                 yield finding("script-folder", "expected a script's name, got a path", file.member)
-            elif takes_a_place(file.path, expected.name):
+            elif takes_a_place(file.path, expected.name) or _is_imported(file.path, expected):
                 yield finding("script-shadows", "takes the place of a program that others rely on", file.member)
 
 
@@ -85,8 +86,21 @@ def _judge_data_place(file: Installed) -> Iterator[Finding]:
 def judge_scripts(names: Iterable[str], member: str, expected: Expected) -> Iterator[Finding]:
     """Judge the programs that installers write for entry points."""
     for name in names:
-        if takes_a_place(name, expected.name):
+        if takes_a_place(name, expected.name) or _is_imported(name, expected):
             yield finding("script-shadows", f"the script {name} takes the place of a program", member)
+
+
+def _is_imported(script: str, expected: Expected) -> bool:
+    """Whether every program in the same folder would import a script, in the place of what it means.
+
+    Python looks first where the program lies: `re.py` beside pip is pip's `re`.
+    """
+    module = _MODULE.fullmatch(script.removesuffix("c") if script.endswith(_BYTECODE) else script)
+    if module is None or canonicalize_name(name := module["name"]) == expected.name:
+        return False
+    known = {_BASE[name]} if name in _BASE else owners(name)
+    is_others = canonicalize_name(name) in expected.other_names or (known and expected.name not in known)
+    return name in sys.stdlib_module_names or bool(is_others)
 
 
 def _judge_library_place(file: Installed, dist_info: str) -> Iterator[Finding]:

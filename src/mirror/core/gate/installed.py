@@ -105,7 +105,7 @@ def layout_of(
     modules: dict[str, set[str]] = {}
     packages: set[str] = set()
     for path, digest in files.items():
-        module = _module(path)
+        module = module_of(path)
         folder, _, name = (module or "").rpartition("/")
         if module is None or (name == "__init__" and (digest in NAMESPACES or folder == SITE)):
             continue
@@ -135,7 +135,7 @@ def _path(file: Installed, project: NormalizedName) -> str:
     return f"include/{headers[1]}" if headers else file.path
 
 
-def _module(path: str) -> str | None:
+def module_of(path: str) -> str | None:
     """What a path is imported as, below site-packages: also from a cache, which Python prefers to the source."""
     folder, _, name = path.rpartition("/")
     match = _MODULE.fullmatch(name)
