@@ -17,6 +17,7 @@ from fakes.wheel_archives import (
     DIST_INFO,
     EXTENSION,
     GRAFTED,
+    PURE,
     Archive,
     Entry,
     Sample,
@@ -200,3 +201,13 @@ def test_no_damage_makes_the_gate_fail_in_another_way(data: st.DataObject) -> No
     assert bool(judgement.findings) == (judgement.wheel is None)
     if judgement.wheel is not None:
         assert unpacked(checked(sample).content) == unpacked(judgement.wheel.content)
+
+
+def test_a_number_changes_nothing_else_that_wheel_says() -> None:
+    """Not what is beyond ASCII either, or the same wheel would be another one each time that it is judged."""
+    said = wheel_file(PURE).replace(b"by hand", "von Händen".encode())
+    sample = of_ours(pure_wheel().put(WHEEL=said), build=3)
+    wheel = checked(sample)
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
+        assert said.rstrip() + b"\nBuild: 3\n" == archive.read(f"{DIST_INFO}/WHEEL")
+    assert wheel == check(wheel.filename, wheel.content, sample.expected).wheel

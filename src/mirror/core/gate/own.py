@@ -46,6 +46,6 @@ def numbered_filename(filename: str, build: int) -> str:
 
 def _numbered(wheel_file: bytes, build: int) -> bytes:
     """WHEEL, its fields as they were read when it was judged, with this build number."""
-    fields = BytesHeaderParser().parsebytes(wheel_file).items()
+    fields = BytesHeaderParser().parsebytes(wheel_file).raw_items()
     lines = [f"{key}: {' '.join(str(value).split())}" for key, value in fields if key.lower() != "build"]
-    return "\n".join((*lines, f"Build: {build}", "")).encode("utf-8", "backslashreplace")
+    return "\n".join((*lines, f"Build: {build}", "")).encode("utf-8", "surrogateescape")
