@@ -128,6 +128,27 @@ def test_without_the_walls_they_are_sent(tmp_path: Path) -> None:
         assert [True, True] == [WHEEL.content in body for body in heard]
 
 
+def two_faced(info: ServerInfo, to: str, auth: tuple[str, str]) -> int:
+    """Ask for what is nobody's where it is read as UTF-8, and as UTF-7 for the wheel to be sent somewhere."""
+    body = (
+        '{"name": "nothing", "+AG4-ame": "treasure", "version": "1.0", "username": "u", "password": "p", '
+        f'"posturl": "{to}", "targetindex": "{INTERNAL}", "+AHQ-argetindex": null}}'
+    )
+    headers = {"Content-Type": "application/json; charset=utf-7"}
+    return requests.post(info.url, data=body, headers=headers, auth=auth, timeout=60).status_code
+
+
+@pytest.mark.parametrize(
+    ("walls", "status"), [((), 415), ((GUARD,), 415), ((DOOR,), 403), ((DOOR, GUARD), 200)], ids=str
+)
+def test_a_body_is_read_in_one_way(walls: tuple[str, ...], status: int, tmp_path: Path) -> None:
+    """Who may upload to another index has nothing sent from this one; without the walls devpi sends it."""
+    with index(tmp_path, *walls, team=True) as info, listener() as (address, heard):
+        token = Tokens(administrator(info)).create("ci", publish_to=INTERNAL, expires_s=None)
+        assert status == two_faced(info, address, ("ci", token))
+        assert status == 200 or [] == heard
+
+
 @pytest.mark.parametrize(("wall", "other"), [(DOOR, JSON), (GUARD, {**JSON, "Host": "evil.example"})])
 def test_each_wall_stands_alone(wall: str, other: dict[str, str], tmp_path: Path) -> None:
     """Without the one, the other one still refuses what is its own to refuse."""
@@ -204,6 +225,22 @@ def test_what_is_no_request_is_no_defect(body: str, index_of_many: ServerInfo) -
     assert 400 == requests.post(index_of_many.url, auth=owner, timeout=60, **sent).status_code
     if not body.startswith("{"):
         assert 400 == requests.patch(f"{root}/mirror", timeout=60, **sent).status_code
+
+
+def test_odd_heads_are_no_defect(index_of_many: ServerInfo) -> None:
+    """Each was a 500, with a traceback of some kilobytes in the log: all but the last from strangers."""
+    root = index_of_many.url.removesuffix(f"/{STAGE}")
+    login = {"user": "a", "password": "b"}
+    for odd, status in (({"Origin": "http://["}, 403), ({"Content-Type": "application/json; charset=nonsense"}, 415)):
+        assert status == requests.post(f"{root}/+login", json=login, headers=odd, timeout=60).status_code
+    for uri in ("http://[", "/%ff", "gopher://x"):
+        assert 400 == requests.get(f"{root}/+authcheck", headers={"X-Original-URI": uri}, timeout=60).status_code
+    file = f"{root}/root/pypi/+f/000/0000000000000/a-1.0-py3-none-any.whl"
+    assert 401 == requests.post(file, json={}, timeout=60).status_code
+    owner = (OWNER, index_of_many.password_file.read_text())
+    for form in ("multipart/form-data", "multipart/form-data; boundary=x; charset=latin1"):
+        answer = requests.post(index_of_many.url, data=b"--x--", headers={"Content-Type": form}, auth=owner, timeout=60)
+        assert answer.status_code in (400, 415)
 
 
 def registered(info: ServerInfo, method: str, who: tuple[str, str], text: str = "") -> int:

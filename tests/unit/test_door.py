@@ -65,6 +65,9 @@ def test_reading_asks_for_the_name_too() -> None:
         ("", "cross-site", 403),
         ("null", "", 403),
         ("null", "same-origin", 403),
+        ("http://[", "", 403),
+        ("http://127.0.0.1:3141@evil.example", "", 403),
+        ("127.0.0.1:3141", "", 403),
     ],
 )
 def test_pages_of_other_hosts_change_nothing(origin: str, fetch_site: str, status: int) -> None:
@@ -92,6 +95,15 @@ def test_what_a_form_can_send_is_no_json(method: str, content_type: str) -> None
     assert [0] * len(paths) == [refused(replace(head, content_type=JSON)) for head in heads]
     assert 415 == refused(replace(LOGIN, method="DELETE", content_type=content_type))
     assert 0 == refused(replace(LOGIN, method="DELETE", content_type=content_type, size_bytes=0))
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"), [("", 0), ("UTF-8", 0), ("utf-8", 0), ("utf-7", 415), ("nonsense", 415)]
+)
+def test_there_is_one_way_to_read_a_body(charset: str, status: int) -> None:
+    """Whoever looks at it for what it asks, and devpi, must not see two requests in it."""
+    heads = (LOGIN, PUSH, UPLOAD, replace(LOGIN, method="DELETE"))
+    assert [status] * len(heads) == [refused(replace(head, charset=charset)) for head in heads]
 
 
 def test_uploads_are_forms() -> None:

@@ -11,7 +11,6 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 JSON = "application/json"
 FORM = "multipart/form-data"
@@ -48,6 +47,7 @@ class Head:
     path: str
     host: str
     content_type: str = ""
+    charset: str = ""
     size_bytes: int = 0
     origin: str = ""
     fetch_site: str = ""
@@ -101,7 +101,7 @@ def refuse(head: Head, hosts: Hosts | None) -> Refusal | None:
 
 def _foreign(head: Head) -> Refusal | None:
     """A request that a page of another host has sent. Programs say neither."""
-    is_ours = not head.origin or urlsplit(head.origin).netloc.lower() == head.host.lower()
+    is_ours = not head.origin or head.origin.lower().partition("://")[2] == head.host.lower()
     if is_ours and head.fetch_site in ("", "same-origin", "none"):
         return None
     return Refusal(
@@ -114,6 +114,9 @@ def _foreign(head: Head) -> Refusal | None:
 
 def _mistyped(head: Head) -> Refusal | None:
     wanted = _content_types(head.method, head.path)
+    if head.charset.lower() not in ("", "utf-8"):
+        # devpi would read another text in a body than whoever looks at it for what it asks.
+        return Refusal(status=415, code="bad-content-type", what="this takes UTF-8 alone", hint="set its Content-Type")
     if head.content_type in wanted or (head.method == "DELETE" and not head.size_bytes):
         return None
     return Refusal(

@@ -18,6 +18,8 @@ from mirror.server.refusals import refused
 
 _INDEX_ROUTES = ("/{user}/{index}", "/{user}/{index}/")
 _USER_ROUTES = ("/{user}", "/{user}/")
+_FILES_ROUTE = "/{user}/{index}/+f/{relpath:.*}"
+"""Results of tests are sent there."""
 _BAD_FORM = Refusal(status=400, code="bad-request", what="this form has no :action", hint="send it as twine does")
 _BAD_JSON = Refusal(
     status=400, code="bad-request", what="this is no JSON object", hint="send it as devpi's client does"
@@ -47,19 +49,24 @@ def _refusal(context: Any, request: Any) -> Refusal | None:
         return too_large(largest)
     if is_index:
         return _refuse_push(context, request)
+    if route == _FILES_ROUTE and request.method == "POST":
+        return _refuse_result(context, request)
     if route in _USER_ROUTES and request.method == "PATCH":
         return None if _object(request) is not None else _BAD_JSON
-    if route == "/+login":
-        return None if _has_texts(_object(request), "user", "password") else _BAD_JSON
-    return None
+    is_bad_login = route == "/+login" and not _has_texts(_object(request), "user", "password")
+    return _BAD_JSON if is_bad_login else None
 
 
 def _refuse_upload(context: Any, request: Any) -> Refusal | None:
     if not request.has_permission("upload"):
         return _forbidden(request, f"upload to {context.username}/{context.index}")
-    if ":action" not in request.POST:
+    try:
+        form = request.POST
+    except (ValueError, DeprecationWarning):  # no boundary; another charset
         return _BAD_FORM
-    return _refuse_name(request, context.username, context.index, request.POST.get("name"))
+    if ":action" not in form:
+        return _BAD_FORM
+    return _refuse_name(request, context.username, context.index, form.get("name"))
 
 
 def _refuse_push(context: Any, request: Any) -> Refusal | None:
@@ -84,12 +91,22 @@ def _refuse_push(context: Any, request: Any) -> Refusal | None:
     return _refuse_name(request, user, index, value["name"])
 
 
+def _refuse_result(context: Any, request: Any) -> Refusal | None:
+    """Results of tests of a mirror's files devpi takes from everybody, and fails of that."""
+    if request.has_permission("upload"):
+        return None
+    return _forbidden(request, f"add to the files of {context.username}/{context.index}")
+
+
 def _object(request: Any) -> dict[str, Any] | None:
-    """The body as a JSON object whose texts can be written; None where it is none. devpi would fail of it."""
+    """The body as a JSON object whose texts can be written; None where it is none. devpi would fail of it.
+
+    It is read as devpi reads it: by the charset that the request names.
+    """
     try:
-        value = json.loads(request.body)
+        value = request.json_body
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot
-    except (ValueError, RecursionError):
+    except (ValueError, LookupError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

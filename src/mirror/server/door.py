@@ -55,6 +55,7 @@ def _head(request: Any) -> Head:
         path=request.path_info,
         host=request.host or "",
         content_type=request.content_type or "",
+        charset=request.charset,
         size_bytes=request.content_length or 0,
         origin=headers.get("Origin", ""),
         fetch_site=headers.get("Sec-Fetch-Site", ""),
