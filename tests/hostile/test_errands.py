@@ -243,6 +243,23 @@ def test_odd_heads_are_no_defect(index_of_many: ServerInfo) -> None:
         assert answer.status_code in (400, 415)
 
 
+@pytest.mark.parametrize(("reading", "statuses"), [("open", [404, 200, 403, 200]), ("token", [401, 401, 401, 401])])
+def test_a_token_that_is_good_no_more_is_no_defect(reading: str, statuses: list[int], tmp_path: Path) -> None:
+    """Whoever still sends it is told so, or reads what everybody reads."""
+    Queue(tmp_path / "queue")
+    team = Team(queue=tmp_path / "queue", reading=reading)
+    server = EmbeddedServer(tmp_path / "devpi", free_port(), upstream="http://127.0.0.1:9/simple/", team=team)
+    try:
+        info = server.ensure_running(lambda _: None)
+        root, tokens = info.url.removesuffix(f"/{STAGE}"), Tokens(administrator(info))
+        login = ("alice", tokens.create("alice", publish_to=None, expires_s=None))
+        tokens.revoke("alice")
+        paths = ("/mirror/prod/+simple/six/", "/mirror/prod/+simple/", "/+mirror/", "/mirror/alpine")
+        assert statuses == [requests.get(root + path, auth=login, timeout=60).status_code for path in paths]
+    finally:
+        server.stop()
+
+
 def registered(info: ServerInfo, method: str, who: tuple[str, str], text: str = "") -> int:
     """Register or forget a lock; the status."""
     address = f"{info.url.removesuffix(f'/{STAGE}')}/+mirror/locks/{OWNER}/lock-{'a' * 40}"

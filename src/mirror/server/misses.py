@@ -153,8 +153,14 @@ def _asker(request: Any, xom: Any, misses: Misses) -> str | None:
     address = str(request.headers.get("X-Real-IP", "")).strip()
     if misses.trusts(address):
         return address
-    with xom.keyfs.read_transaction(allow_reuse=True):
-        user = request.authenticated_userid
+    # Not at the top: it warns of its own imports, and this module is used without it, too.
+    from pyramid.httpexceptions import HTTPException  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    try:
+        with xom.keyfs.read_transaction(allow_reuse=True):
+            user = request.authenticated_userid
+    except HTTPException:  # a token that was revoked, has expired, or is another user's
+        return None
     return None if user is None else str(user)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggy import HookimplMarker
+from pyramid.httpexceptions import HTTPException  # type: ignore[import-untyped]
 from pyramid.interfaces import ISecurityPolicy  # type: ignore[import-untyped]
 
 from mirror.adapters.devpi.layout import READING
@@ -51,6 +52,9 @@ def _is_somebody(request: Any) -> bool:
     A token may be good for one index or project alone (devpi-tokens), and devpi remembers for all of a request whom it
     took it for at first.
     """
-    is_user = request.authenticated_userid is not None
+    try:
+        is_user = request.authenticated_userid is not None
+    except HTTPException:  # a token that was revoked, has expired, or is another user's
+        is_user = False
     request.registry.getUtility(ISecurityPolicy).identity_cache.clear(request)
     return is_user
