@@ -112,6 +112,20 @@ LIES = {
         liar_is_ours=False,
         down=AllAtEveryStart,
     ),
+    "another project, as a module that every start imports": Lie(
+        honest=imported("honest", BROKEN),
+        liar={"sitecustomize.py": ALL_IS_WELL.encode()},
+        says=DOES_NOT_IMPORT,
+        liar_is_ours=False,
+        down=AllAtEveryStart,
+    ),
+    "another project, as a package that every start imports": Lie(
+        honest=imported("honest", BROKEN),
+        liar=imported("sitecustomize", ALL_IS_WELL),
+        says=DOES_NOT_IMPORT,
+        liar_is_ours=False,
+        down=AllAtEveryStart,
+    ),
 }
 
 

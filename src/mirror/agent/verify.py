@@ -74,8 +74,7 @@ def import_project(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
             env = _environment(place)
             for name in arguments["beside"]:
                 _unpack(place.inputs / name, env)
-            for path in _site(env).glob("*.pth"):
-                path.unlink()
+            _drop_what_runs_at_every_start(_site(env))
             for name in arguments["wheels"]:
                 _unpack(place.inputs / name, env)
         except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
@@ -111,6 +110,15 @@ def _unpack(wheel: Path, env: Path) -> None:
             elif kind in folders and path:
                 member.filename = path
                 archive.extract(member, folders[kind])
+
+
+def _drop_what_runs_at_every_start(site: Path) -> None:
+    """Path configuration files, and the module that `site` imports unasked, in whatever form (`python -I`, too)."""
+    for path in [*site.glob("*.pth"), *site.glob("sitecustomize*")]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _pips() -> Path:
