@@ -22,7 +22,7 @@ from fakes.unguarded import Unguarded
 from fakes.wheels import checked_wheel
 from mirror.adapters.devpi.http import DevpiClient
 from mirror.adapters.devpi.index import DevpiIndex
-from mirror.adapters.devpi.layout import INTERNAL, OWNER, STAGE
+from mirror.adapters.devpi.layout import BUILDER, INTERNAL, OWNER, STAGE, tend_builder
 from mirror.adapters.devpi.listening import free_port
 from mirror.adapters.devpi.server import EmbeddedServer, ServerInfo, Team
 from mirror.adapters.devpi.tokens import Tokens
@@ -282,6 +282,20 @@ def test_nobody_ends_somebody_elses_lock(index_of_many: ServerInfo) -> None:
     assert [200, 200] == [registered(index_of_many, "PUT", ci, text), registered(index_of_many, "DELETE", owner)]
     for odd in ("1e300", "NaN", "-1", "1" + "0" * 400):
         assert 400 == registered(index_of_many, "PUT", ci, text.replace("1.0}", f"{odd}}}"))
+
+
+def test_a_lock_without_a_name_is_the_builders(index_of_many: ServerInfo, tmp_path: Path) -> None:
+    """A team's builder registered them before names stood on them: it goes on to, and nobody else does."""
+    root = administrator(index_of_many)
+    tend_builder(root, tmp_path / "builder")
+    builder = (BUILDER, (tmp_path / "builder").read_text())
+    other = ("third", Tokens(root).create("third", publish_to=STAGE, expires_s=None))
+    lock = {"version": 1, "project": "", "path": "", "host": "", "asked": "", "files": [], "target": "", "wheels": []}
+    text = json.dumps({**lock, "registered": 1.0})
+    old = {"type": "stage", "bases": [], "volatile": True, "acl_upload": [], "custom_data": text}
+    assert 200 == root.send("PUT", f"{root.root}/{OWNER}/lock-{'a' * 40}", json=old).status
+    assert [403, 200, 403] == [registered(index_of_many, "PUT", who, text) for who in (other, builder, other)]
+    assert [403, 200] == [registered(index_of_many, "DELETE", who) for who in (other, builder)]
 
 
 @pytest.mark.parametrize(("walls", "status"), [((), 403), (("pyramid.request.RequestLocalCache.clear",), 200)])

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from pyramid.response import Response  # type: ignore[import-untyped]
 
-from mirror.adapters.devpi.layout import INTERNAL, OWNER, PAGE, STAGE
+from mirror.adapters.devpi.layout import BUILDER, INTERNAL, OWNER, PAGE, STAGE
 from mirror.adapters.devpi.locks import LOCK, read_lock
 from mirror.adapters.queue import BuildState, Queue, QueuedBuild, QueueFullError
 from mirror.core.build_request import read_build_request
@@ -138,7 +138,8 @@ def keep_lock(request: Any) -> Response:
         settings = {"type": "stage", "bases": (), "volatile": True, "acl_upload": [], "acl_toxresult_upload": []}
         user.create_stage(name, **settings, custom_data=text, title=_title(request))
     else:
-        stage.modify(**{**stage.get(), "custom_data": text})
+        config = stage.get()
+        stage.modify(**{**config, "custom_data": text, "title": config.get("title") or _title(request)})
     return json_answer({"version": 1})
 
 
@@ -167,8 +168,11 @@ def _lock(request: Any) -> tuple[Any, str]:
 def _registered(request: Any, user: Any, name: str) -> Any:
     """The lock that is there, None where there is none. Raises _Refused where somebody else has registered it."""
     stage = request.registry["xom"].model.getstage(user.name, name)
-    if stage is None or request.authenticated_userid in ("root", OWNER) or stage.get().get("title") == _title(request):
+    if stage is None or request.authenticated_userid in ("root", OWNER):
         return stage
+    title = stage.get().get("title")
+    if title == _title(request) or (not title and request.authenticated_userid == BUILDER):
+        return stage  # a team's builder has registered locks before names stood on them
     raise _Refused(403, "somebody else has registered this lock: `mirror prune --forget` of the index's owner ends it")
 
 
