@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mirror.core.errors import MirrorError
@@ -57,7 +58,8 @@ class Registration:
             self.locks.register(replace(combined(old, new), missing=missing))
             for lock in old:
                 if lock.key != new.key:
-                    self.locks.forget(lock.key)
+                    with suppress(MirrorError):  # somebody else's stays: one too many keeps too much
+                        self.locks.forget(lock.key)
         except MirrorError as error:
             self.say(f"`mirror prune` does not know of this build, and may remove its wheels: {error.what}")
 

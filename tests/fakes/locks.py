@@ -14,6 +14,8 @@ class FakeLocks:
     """Implements Locks. `down` makes it refuse everything; `now_s` dates what is registered."""
 
     down: bool = False
+    foreign: frozenset[str] = frozenset()
+    """Keys of what somebody else has registered: nobody forgets that."""
     now_s: float = 1_000_000.0
     history: list[RegisteredLock] = field(default_factory=list)
     """Everything that was ever registered."""
@@ -30,6 +32,8 @@ class FakeLocks:
 
     def forget(self, key: str) -> None:
         self._refuse()
+        if key in self.foreign:
+            raise UnusableError("index-forbidden", "somebody else has registered it", hint="ask them")
         self._there.pop(key, None)
 
     def _refuse(self) -> None:

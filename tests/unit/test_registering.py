@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,16 @@ def test_empty_requirements_are_not_registered(house: House) -> None:
     """They reach nothing, and no file is known."""
     house.pipeline().build(requirements())
     assert () == house.locks.all()
+
+
+def test_somebody_elses_lock_of_the_same_files_is_left(house: House) -> None:
+    """It keeps too much, and the build is registered all the same."""
+    house.pipeline().build(ASKED)
+    there = house.locks.all()[0]
+    house.locks.register(replace(there, key="f" * 40))
+    house.locks.foreign = frozenset({"f" * 40})
+    house.pipeline().build(ASKED)
+    assert ({there.key, "f" * 40}, []) == (
+        {lock.key for lock in house.locks.all()},
+        [step for step in house.reporter.steps if "prune" in step],
+    )
