@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mirror.agent import hook
-from mirror.agent.verify import CHECK, import_names
+from mirror.agent.verify import CHECK, _unpack, import_names
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,18 @@ def test_pip_would_run_it_else(installed: Path, tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(installed)},
     )
     assert (tmp_path / "imported").exists()
+
+
+def test_a_program_of_a_wheel_can_be_started_where_it_is_unpacked(tmp_path: Path) -> None:
+    """As where pip installs it; nothing else becomes a program."""
+    site = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    modes = {"a/run": 0o100755, "a/data": 0o100644, "a-1.data/platlib/a/run2": 0o100755, "a/none": 0}
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
+        for name, mode in modes.items():
+            member = zipfile.ZipInfo(name)
+            member.external_attr = mode << 16
+            archive.writestr(member, b"")
+    _unpack(tmp_path / "a.whl", tmp_path / "env")
+    programs = sorted(path.name for path in (site / "a").iterdir() if path.stat().st_mode & 0o111)
+    assert ["run", "run2"] == programs

@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -106,10 +107,18 @@ def _unpack(wheel: Path, env: Path) -> None:
             first, _, rest = member.filename.partition("/")
             kind, _, path = rest.partition("/")
             if not first.endswith(".data"):
-                archive.extract(member, site)
+                _extract(archive, member, site)
             elif kind in folders and path:
                 member.filename = path
-                archive.extract(member, folders[kind])
+                _extract(archive, member, folders[kind])
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path) -> None:
+    """As pip does, with the right to be started: some packages start a program of theirs when they are imported."""
+    place = Path(archive.extract(member, folder))
+    mode = member.external_attr >> 16
+    if stat.S_ISREG(mode) and mode & 0o111:
+        place.chmod(place.stat().st_mode | 0o111)
 
 
 def _drop_what_runs_at_every_start(site: Path) -> None:
