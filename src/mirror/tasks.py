@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mirror.core.lock import Pin
+from mirror.core.lock import Pin, pin_of
 from mirror.core.model import BuildSystem, Job, Requirements
 from mirror.ports import Limits, Task, Window
 
@@ -130,7 +130,7 @@ def import_task(
         command="import",
         arguments={
             "project": name,
-            "wheels": sorted(wheels),
+            "wheels": sorted(wheels, key=lambda filename: (pin_of(filename) == pin, filename)),
             "beside": sorted(beside),
             "modules": None if modules is None else list(modules),
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,14 @@ STARTING = wire.BOOT.replace(
     "from agent.__main__",
 )
 """Starts an agent that starts the environment's Python before it looks at what is installed."""
+EVERYWHERE = wire.BOOT.replace(
+    "from agent.__main__",
+    "import agent.verify as verify\n"
+    "library = verify._importable\n"
+    "verify._importable = lambda env: {**library(env), 'data': env}\n"
+    "from agent.__main__",
+)
+"""Starts an agent that puts the data of whatever stands beside into the environment, too."""
 PINS = ((canonicalize_name("honest"), Version("1.0")), (canonicalize_name("liar"), Version("1.0")))
 DOES_NOT_IMPORT = "what was installed does not import: import honest: ImportError: it never worked"
 
@@ -54,6 +63,17 @@ DOES_NOT_IMPORT = "what was installed does not import: import honest: ImportErro
 def at_every_start(program: str) -> dict[str, bytes]:
     """Files of a wheel whose program runs whenever a Python starts that sees them."""
     return {"liar.pth": f"import os; exec({program!r}, {{}})\n".encode()}
+
+
+def set_up(answer: bytes) -> dict[str, bytes]:
+    """Files of a wheel that say where Python's own modules are: its first one gives the answer."""
+    frame = struct.pack("!BII", 20, 0, len(answer)) + answer
+    program = f"import posix, time; posix.write(posix.open('/proc/1/fd/1', posix.O_WRONLY), {frame!r}); time.sleep(20)"
+    return {
+        "liar-1.0.data/data/pyvenv.cfg": b"home = liar/bin\n",
+        "liar-1.0.data/data/liar/lib/python3.11/os.py": b"",
+        "liar-1.0.data/data/liar/lib/python3.11/encodings/__init__.py": program.encode(),
+    }
 
 
 def imported(name: str, program: str) -> dict[str, bytes]:
@@ -90,7 +110,8 @@ class Lie:
     asked: tuple[str, ...] = ("honest", "liar")
     liar_is_ours: bool = True
     down: type[CleanRooms] = CleanRooms
-    starts: bool = False
+    boot: str = ""
+    """What starts the agent where a wall of the agent's own is taken down."""
 
 
 LIES = {
@@ -100,7 +121,7 @@ LIES = {
         asked=("liar",),
         says="pip chose otherwise than the lock: honest is missing instead of 1.0",
         liar_is_ours=False,
-        starts=True,
+        boot=STARTING,
     ),
     "another project, when it is imported": Lie(
         honest=imported("honest", BROKEN), liar=imported("liar", ALL_IS_WELL), says=DOES_NOT_IMPORT, down=OneRoom
@@ -126,6 +147,13 @@ LIES = {
         liar_is_ours=False,
         down=AllAtEveryStart,
     ),
+    "another project, by what the environment is set up by": Lie(
+        honest=imported("honest", BROKEN),
+        liar=set_up(b'{"ok": true, "errors": {}}'),
+        says=DOES_NOT_IMPORT,
+        liar_is_ours=False,
+        boot=EVERYWHERE,
+    ),
 }
 
 
@@ -134,7 +162,7 @@ def prove(engine: docker.DockerClient, image: str, folder: Path, lie: Lie, *, is
     folder.mkdir()
     index, journal = FakeIndex(folder / "store"), FakeJournal(folder)
     limits = replace(LIMITS, processes=128, open_files=1024, wall_clock_s=100)
-    options = {"command": ["python3", "-I", "-c", STARTING]} if lie.starts and not is_up else {}
+    options = {"command": ["python3", "-I", "-c", lie.boot]} if lie.boot and not is_up else {}
     rooms = (CleanRooms if is_up else lie.down)(
         sandbox=DockerSandbox(engine, options=with_changes(**options)),
         index=index,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mirror.agent import hook
-from mirror.agent.verify import CHECK, _unpack, import_names
+from mirror.agent.verify import CHECK, _importable, _unpack, import_names
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,6 @@ def test_a_program_of_a_wheel_can_be_started_where_it_is_unpacked(tmp_path: Path
             member = zipfile.ZipInfo(name)
             member.external_attr = mode << 16
             archive.writestr(member, b"")
-    _unpack(tmp_path / "a.whl", tmp_path / "env")
+    _unpack(tmp_path / "a.whl", _importable(tmp_path / "env"))
     programs = sorted(path.name for path in (site / "a").iterdir() if path.stat().st_mode & 0o111)
     assert ["run", "run2"] == programs

@@ -100,11 +100,13 @@ def test_the_clean_room_is_the_base_image_and_gets_no_hashes() -> None:
 
 
 def test_a_project_is_imported_where_nothing_is_but_wheels() -> None:
-    """No window: what is to be imported and what stands beside it is sent along."""
-    wheels, beside = {"numpy.whl": Path("/store/numpy")}, {"django.whl": Path("/store/django")}
+    """No window: what is imported and what stands beside it is sent along, the project's own wheel last."""
+    numpy, six = "numpy-1.23.5-cp311-cp311-musllinux_1_2_x86_64.whl", "six-1.17.0-py2.py3-none-any.whl"
+    wheels = {numpy: Path("/store/numpy"), six: Path("/store/six")}
+    beside = {"django.whl": Path("/store/django")}
     expected = Task(
         command="import",
-        arguments={"project": "numpy", "wheels": ["numpy.whl"], "beside": ["django.whl"], "modules": ["numpy.core"]},
+        arguments={"project": "numpy", "wheels": [six, numpy], "beside": ["django.whl"], "modules": ["numpy.core"]},
         image="base",
         label="import numpy 1.23.5",
         limits=LIMITS,

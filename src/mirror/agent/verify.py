@@ -67,17 +67,17 @@ def import_project(place: Place, arguments: dict[str, Any]) -> dict[str, Any]:
     """Import what one project provides, beside the packages that it needs.
 
     Arguments: project, beside (file names of wheels under inputs that must not run at every start), wheels (the others,
-    its own among them), modules (to be imported, where a recipe says which; or none).
+    its own last, so that it is the one that stays), modules (to be imported, where a recipe says which; or none).
     """
     place.wire.stage("unpack")
     with Pressure(place.scratch) as pressure:
         try:
             env = _environment(place)
             for name in arguments["beside"]:
-                _unpack(place.inputs / name, env)
+                _unpack(place.inputs / name, _importable(env))
             _drop_what_runs_at_every_start(_site(env))
             for name in arguments["wheels"]:
-                _unpack(place.inputs / name, env)
+                _unpack(place.inputs / name, {**_importable(env), "data": env})
         except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             return {"ok": False, "message": f"{type(error).__name__}: {error}"[:500], "pressure": pressure.seen()}
     place.wire.stage("import")
@@ -98,16 +98,19 @@ def _into(env: Path) -> list[str]:
     return ["--prefix", str(env), "--no-cache-dir", "--progress-bar=off", "--no-warn-script-location"]
 
 
-def _unpack(wheel: Path, env: Path) -> None:
-    """Put the files of a wheel where pip puts them, but for its scripts: pip itself has proved that it installs."""
-    site = _site(env)
-    folders = {"purelib": site, "platlib": site, "data": env}
+def _importable(env: Path) -> dict[str, Path]:
+    """The schemes that lie where Python imports from, and their folder. Data may be what Python itself is set up by."""
+    return dict.fromkeys(("purelib", "platlib"), _site(env))
+
+
+def _unpack(wheel: Path, folders: dict[str, Path]) -> None:
+    """Put the files of these schemes where pip puts them: pip itself has proved that the wheel installs."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             first, _, rest = member.filename.partition("/")
             kind, _, path = rest.partition("/")
             if not first.endswith(".data"):
-                _extract(archive, member, site)
+                _extract(archive, member, folders["purelib"])
             elif kind in folders and path:
                 member.filename = path
                 _extract(archive, member, folders[kind])
