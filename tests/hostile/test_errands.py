@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,14 @@ def test_a_strangers_name_reads_nothing(tmp_path: Path) -> None:
             assert not [answer for answer in asked if "treasure" in answer.text]
         page = requests.get(f"{info.url}/+simple/treasure/", timeout=60)
         assert (200, True) == (page.status_code, "treasure-1.0" in page.text)
+
+
+def test_whoever_names_no_host_is_no_page(tmp_path: Path) -> None:
+    """A load balancer's check by HTTP/1.0 is answered: every browser names a host."""
+    with index(tmp_path) as info, closing(HTTPConnection("127.0.0.1", info.port, timeout=60)) as connection:
+        connection.putrequest("GET", "/+api", skip_host=True)
+        connection.endheaders()
+        assert 200 == connection.getresponse().status
 
 
 def test_without_the_door_it_reads_everything(tmp_path: Path) -> None:

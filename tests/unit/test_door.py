@@ -27,11 +27,12 @@ def refused(head: Head, hosts: Hosts | None = LOCAL) -> int:
     [
         *((host, True, True) for host in ("localhost", "LOCALHOST:3141", "127.0.0.1:3141", "127.8.9.1", "[::1]:3141")),
         *((host, True, True) for host in ("host.docker.internal:3141", "172.17.0.1:3141", "wheels.example.")),
-        *((host, True, True) for host in ("Wheels.Example:443", "[fd00:0::7]")),
+        *((host, True, True) for host in ("Wheels.Example:443", "[fd00:0::7]", "wheels.localhost:3141")),
         *((host, False, True) for host in ("192.168.1.5:3141", "[2001:db8::1]", "172.17.0.2", "0.0.0.0:3141")),
         *((host, False, False) for host in ("evil.example:3141", "localhost.evil.example", "127.0.0.1.evil.example")),
         *((host, False, False) for host in ("", ":3141", "evil.example/localhost", "localhost@evil", "a b", "[x]")),
         *((host, False, False) for host in ("localhost:99999999", "127.1", "2130706433", "0x7f.1")),
+        *((host, False, False) for host in ("evillocalhost", ".localhost.evil.example")),
     ],
 )
 def test_an_index_answers_to_its_names(host: str, local: bool, everywhere: bool) -> None:
@@ -43,6 +44,7 @@ def test_reading_asks_for_the_name_too() -> None:
     """Whoever has pointed a name of theirs at this machine would read everything."""
     page = Head(method="GET", path="/mirror/alpine/+simple/", host="evil.example:3141")
     assert [421, 0, 0] == [refused(page), refused(page, None), refused(replace(page, host=HERE))]
+    assert 0 == refused(replace(page, host=""))
     assert Refusal(
         status=421,
         code="unknown-host",

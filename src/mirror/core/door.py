@@ -24,8 +24,12 @@ _INDEX = re.compile(r"/[^/+][^/]*/[^/+][^/]*/?")
 """Where uploads go, as twine and devpi's client send them: /USER/INDEX/."""
 _REFRESH = re.compile(r"/[^/]+/[^/]+/\+simple/[^/]+/refresh/?")
 """The form on devpi's page of a project."""
-_LOCAL_NAMES = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
+_LOCAL_NAMES = frozenset(
+    {"localhost", "ip6-localhost", "host.docker.internal", "gateway.docker.internal", "host.containers.internal"}
+)
 """This machine, as it and its containers call it. Nobody else can have these names."""
+_LOCALHOST = ".localhost"
+"""Every name below it is this machine (RFC 6761)."""
 _HOST = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|([A-Za-z0-9._-]+)(?::\d{1,5})?")
 
 
@@ -82,12 +86,16 @@ class Hosts:
             return False
         name = _plain(match[1] or match[2])
         address = _address(name)
-        return name in self.names or (address is not None and (address.is_loopback or self.any_address))
+        is_named = name in self.names or name.endswith(_LOCALHOST)
+        return is_named or (address is not None and (address.is_loopback or self.any_address))
 
 
 def refuse(head: Head, hosts: Hosts | None) -> Refusal | None:
-    """Why a request is not answered; None where it may go on. `hosts` None: under any name."""
-    if hosts is not None and not hosts.know(head.host):
+    """Why a request is not answered; None where it may go on. `hosts` None: under any name.
+
+    A request that names no host comes from no page: browsers always name one. HTTP/1.0 checks of load balancers do not.
+    """
+    if hosts is not None and head.host and not hosts.know(head.host):
         return Refusal(
             status=421,
             code="unknown-host",

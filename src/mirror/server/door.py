@@ -53,7 +53,7 @@ def _head(request: Any) -> Head:
     return Head(
         method=request.method,
         path=request.path_info,
-        host=request.host or "",
+        host=request.headers.get("Host") or "",
         content_type=request.content_type or "",
         charset=request.charset,
         size_bytes=request.content_length or 0,

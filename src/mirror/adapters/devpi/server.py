@@ -40,6 +40,8 @@ _FLAGS = (
     "--argon2-time-cost=1",
     "--argon2-parallelism=1",
 )
+WALLS = 1
+"""One more for each change of what our plugins refuse: an index that an older mirror has started is started again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,14 +267,15 @@ class EmbeddedServer:
 
     @property
     def _known_as(self) -> tuple[str, ...]:
-        """The names that it may be asked by: this machine's too, where other machines reach it."""
-        return (*self._hostnames, *([socket.gethostname()] if EVERYWHERE in self._addresses else []))
+        """The names that it may be asked by: this machine's too, where other machines reach it, also by mDNS."""
+        here = socket.gethostname()
+        return (*self._hostnames, *([here, f"{here.partition('.')[0]}.local"] if EVERYWHERE in self._addresses else []))
 
     @property
     def _outside(self) -> str:
         """Tells one way to upstream, and one journal, from another; a digest: a proxy's address may hold a password."""
-        settings = [self._upstream, self._ca_bundle, sorted(self._proxy.items()), routes_json(self._further)]
-        settings += [self._journal, *self._hostnames]
+        settings: list[object] = [self._upstream, self._ca_bundle, sorted(self._proxy.items())]
+        settings += [routes_json(self._further), WALLS, self._journal, *self._hostnames]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def _choose_port(self, last: State | None) -> int:
