@@ -243,7 +243,7 @@ def test_without_an_engine_it_is_exit_status_3(folder: Path, command: str) -> No
 def test_status_starts_nothing_and_fails_at_nothing(folder: Path) -> None:
     """No engine, no index, no run: that is what it says."""
     status, out, err = run(folder, "status", "--json")
-    nothing: dict[str, object] = {"version": 1, "engine": None, "index": None, "page": None, "runs": []}
+    nothing: dict[str, object] = {"version": 1, "engine": None, "index": None, "page": None, "images": [], "runs": []}
     assert (0, nothing, "") == (status, json.loads(out), err)
 
 

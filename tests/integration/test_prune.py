@@ -310,9 +310,9 @@ def test_of_a_devpi_of_ones_own_the_wheels_alone_are_looked_at(world: World, mir
 
 
 def age(world: World, days: int) -> None:
-    """Let every cached file be unused for so long."""
+    """Let every cached file be unused for so long, and a minute: the index tells the time in whole seconds."""
     for file in world.server.cache().held():
-        os.utime(file.address, (time.time() - days * DAY_S,) * 2)
+        os.utime(file.address, (time.time() - days * DAY_S - 60,) * 2)
 
 
 def test_the_command_says_what_and_how_much_first(world: World, mirror: Mirror) -> None:

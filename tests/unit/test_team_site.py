@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from mirror import resources
 from mirror.adapters.images.model import ImageSettings
 from mirror.adapters.images.team import KEYS_IN_IMAGE, prepare, site_variables
 from mirror.core.errors import BadInputError
 from mirror.core.model import Base
 
 PLAIN = ImageSettings(base=Base.ALPINE, python="3.11", alpine="3.20", registry="", ca_bundle=None, cache=Path("cache"))
-ROOT = Path(resources.builders()).parent
+ROOT = Path(__file__).parents[2]
 TAKEN = {
     "MIRROR_REGISTRY": "TEAM_REGISTRY",
     "MIRROR_ALPINE": "TEAM_ALPINE",
