@@ -211,22 +211,21 @@ def test_compiled_code_is_found_by_its_magic(case: str) -> None:
     assert [code] == judge(sample)
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        with_(interpreter="/lib/ld-musl-x86_64.so.1", kind=2),
-        with_(needed=("libc.so", "libz.so.1")),
-        with_(needed=(), versions={}),
-        with_(runpath=None, rpath="$ORIGIN/../demo.libs"),
-        with_(runpath="${ORIGIN}/../demo.libs:$ORIGIN"),
-        with_(versions={"libstdc++.so.6": ("GLIBCXX_3.4", "CXXABI_1.3")}),
-        with_(versions={"libgcc_s-0cd532bd.so.1": ("GCC_3.0", "GLIBC_2.0")}),
-        with_(undefined=("fts", "fts_openly", "prefix_fts_open")),
-        with_(defined=("fts_open",), undefined=()),
-        with_(kind=1),
-    ],
-    ids=str,
-)
+HARMLESS = {
+    "a program with musl's loader": with_(interpreter="/lib/ld-musl-x86_64.so.1", kind=2),
+    "libraries that every base has": with_(needed=("libc.so", "libz.so.1")),
+    "nothing needed": with_(needed=(), versions={}),
+    "an RPATH": with_(runpath=None, rpath="$ORIGIN/../demo.libs"),
+    "ORIGIN in braces": with_(runpath="${ORIGIN}/../demo.libs:$ORIGIN"),
+    "versions of libstdc++": with_(versions={"libstdc++.so.6": ("GLIBCXX_3.4", "CXXABI_1.3")}),
+    "libgcc's own GLIBC_2.0": with_(versions={"libgcc_s-0cd532bd.so.1": ("GCC_3.0", "GLIBC_2.0")}),
+    "names like watched ones": with_(undefined=("fts", "fts_openly", "prefix_fts_open")),
+    "a watched one of its own": with_(defined=("fts_open",), undefined=()),
+    "an object file": with_(kind=1),
+}
+
+
+@pytest.mark.parametrize("attack", HARMLESS.values(), ids=HARMLESS)
 def test_what_musl_loads_is_no_finding(attack: Attack) -> None:
     """Static programs, musl's own names, paths inside the wheel and other libraries' versions are all well."""
     sample = attacked(attack)
