@@ -210,7 +210,8 @@ def test_the_gate_knows_what_the_base_has(pair: ImagePair, run: Run) -> None:
     assert [] == [name for name in sorted(programs) if not takes_a_place(name, canonicalize_name("demo"))]
     ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
     there = run(pair.base, f'ls "$(python3 -c "{ask}")"').split()
-    files = [f"{name}/__init__.py" for name in there if not name.endswith((".dist-info", ".txt"))]
+    names = [name for name in there if not name.endswith((".dist-info", ".txt"))]
+    files = [name if name.endswith(".pth") else f"{name}/__init__.py" for name in names]
     placed, _ = place(files, "demo-1.0.dist-info")
     expected = Expected(name=canonicalize_name("demo"), version=Version("1.0"), target=Target(python="3.11"))
     findings = judge_top_level(placed, expected)

@@ -16,14 +16,14 @@ _BUSYBOX = """
     delgroup deluser depmod devmem df diff dirname dmesg dnsdomainname dos2unix du dumpkmap dumpleases echo ed egrep
     eject env envdir envuidgid ether-wake expand expr factor fakeidentd fallocate false fatattr fbset fbsplash fdflush
     fdformat fdisk fgrep find findfs flock fold free freeramdisk fsck fsfreeze fstrim fsync fuser getopt getty grep
-    groups gunzip gzip halt hd head hexdump hexedit hostid hostname hush hwclock id ifconfig ifdown ifenslave ifup
-    init inotifyd insmod install ionice iostat ip ipaddr ipcalc ipcrm ipcs iplink ipneigh iproute iprule iptunnel
-    kbd_mode kill killall killall5 klogd last less link linux32 linux64 linuxrc ln loadfont loadkmap logger login
-    logname logread losetup ls lsattr lsmod lsof lspci lsscsi lsusb lzcat lzma lzop lzopcat makedevs md5sum mdev mesg
+    groups gunzip gzip halt hd head hexdump hexedit hostid hostname hush hwclock id ifconfig ifdown ifenslave ifup init
+    inotifyd insmod install ionice iostat ip ipaddr ipcalc ipcrm ipcs iplink ipneigh iproute iprule iptunnel kbd_mode
+    kill killall killall5 klogd last less link linux32 linux64 linuxrc ln loadfont loadkmap logger login logname
+    logread losetup ls lsattr lsmod lsof lspci lsscsi lsusb lzcat lzma lzop lzopcat makedevs makemime md5sum mdev mesg
     microcom mim mkdir mkdosfs mkfifo mkfs.vfat mknod mkpasswd mkswap mktemp modinfo modprobe more mount mountpoint
     mpstat mv nameif nanddump nandwrite nbd-client nc netstat nice nl nmeter nohup nologin nproc nsenter nslookup ntpd
-    od openvt partprobe passwd paste patch pgrep pidof ping ping6 pipe_progress pivot_root pkill pmap poweroff
-    printenv printf ps pscan pstree pwd pwdx raidautorun rdate rdev readahead readlink readprofile realpath reboot
+    od openvt partprobe passwd paste patch pgrep pidof ping ping6 pipe_progress pivot_root pkill pmap poweroff printenv
+    printf ps pscan pstree pwd pwdx raidautorun rdate rdev readahead readlink readprofile realpath reboot reformime
     remove-shell renice reset resize resume rev rfkill rm rmdir rmmod route run-init run-parts runlevel script
     scriptreplay sed sendmail seq setarch setconsole setfattr setfont setkeycodes setlogcons setpriv setserial setsid
     setuidgid sh sha1sum sha256sum sha3sum sha512sum showkey shred shuf slattach sleep smemcap softlimit sort split
