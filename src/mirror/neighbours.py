@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +16,7 @@ from mirror.core.gate.entry_points import read_scripts
 from mirror.core.gate.installed import layout_of, place
 from mirror.core.gate.record import read_hashes
 from mirror.core.model import JobKey, Reuse
+from mirror.core.zips import UNREADABLE
 from mirror.ports import Index
 
 FETCHES_AT_ONCE = 4
@@ -91,9 +89,7 @@ def read_layout(project: NormalizedName, wheel: Path) -> Layout | None:
             hashes = read_hashes(_text(archive, record))
             entry_points = f"{dist_info}/entry_points.txt"
             scripts, _ = read_scripts(_text(archive, entry_points) if entry_points in names else b"", entry_points)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError, RuntimeError):
-        return None
-    except StopIteration:  # it has no RECORD
+    except (*UNREADABLE, StopIteration):  # the last: it has no RECORD
         return None
     placed, _ = place((name for name in names if not name.startswith(f"{dist_info}/")), dist_info)
     return layout_of(project, placed, hashes, scripts)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import lzma
 import re
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn, Protocol, cast
@@ -19,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from mirror.core.errors import MirrorError
 from mirror.core.text import visible
+from mirror.core.zips import UNREADABLE
 
 TEXTS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO")
 """The files of the top folder whose contents are read."""
@@ -61,20 +59,7 @@ def read_tree(filename: str, content: BinaryIO) -> SourceTree:
         _refuse(filename, f"the archive is broken: {visible(str(error), 200) or type(error).__name__}", error)
 
 
-_BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    NotImplementedError,
-    RuntimeError,
-    LookupError,
-)
+_BROKEN = (*UNREADABLE, tarfile.TarError, OverflowError, LookupError)
 """What the standard library raises over damaged archives, by experience."""
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Protocol
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from mirror.core.errors import MirrorError
 from mirror.core.model import IndexFile
+from mirror.core.zips import UNREADABLE
 from mirror.window.view import View
 
 LARGEST = 10 * 1024 * 1024
@@ -72,19 +69,7 @@ def read_dist_info(path: Path, filename: str, name: str, largest: int) -> bytes 
             (one,) = found
             with archive.open(one) as member:
                 content = member.read(largest + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        struct.error,
-        InvalidWheelFilename,
-        InvalidVersion,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        OSError,
-    ) as error:
+    except UNREADABLE as error:
         raise _bad_wheel(filename, f"{type(error).__name__}: {error}") from error
     if len(content) > largest:
         raise _bad_wheel(filename, f"its {name} is larger than {largest} bytes")
